@@ -1,0 +1,271 @@
+//! Labels that may have several values, and the scope that they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The labels that say where, under the one name that rules and answers use for each.
+pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace", "service"];
+
+/// Label names with one or more values each; no empty names or values.
+///
+/// In JSON and TOML a value is a string, or a list of strings where there are several. Kept as
+/// sorted pairs: most labels have one value, and an alert has ten of them, a million times over.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Labels(Vec<(String, String)>);
+
+impl Labels {
+    /// Adds one value; empty names and values say nothing and are left out.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let pair = (name.into(), value.into());
+        if pair.0.is_empty() || pair.1.is_empty() {
+            return;
+        }
+        if let Err(place) = self.0.binary_search(&pair) {
+            self.0.insert(place, pair);
+        }
+    }
+
+    /// The pairs of a label.
+    fn pairs(&self, name: &str) -> &[(String, String)] {
+        let from = self.0.partition_point(|(held, _)| held.as_str() < name);
+        let rest = self.0.get(from..).unwrap_or_default();
+        let n = rest.iter().take_while(|(held, _)| held == name).count();
+        rest.get(..n).unwrap_or_default()
+    }
+
+    /// The values of a label, in order; none when it is absent.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs(name).iter().map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a label.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// Whether the label has any value.
+    pub fn has(&self, name: &str) -> bool {
+        !self.pairs(name).is_empty()
+    }
+
+    /// Whether the label has this value.
+    pub fn holds(&self, name: &str, value: &str) -> bool {
+        self.values(name).any(|held| held == value)
+    }
+
+    /// Whether both have the label, and share a value of it. `None`: one of them does not have it.
+    pub fn share(&self, other: &Self, name: &str) -> Option<bool> {
+        let (mine, theirs) = (self.pairs(name), other.pairs(name));
+        let both = !mine.is_empty() && !theirs.is_empty();
+        both.then(|| mine.iter().any(|pair| theirs.contains(pair)))
+    }
+
+    /// All names with each of their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// How many label names there are.
+    pub fn len(&self) -> usize {
+        self.0.chunk_by(|(one, _), (other, _)| one == other).count()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes in every value of the other.
+    pub fn extend(&mut self, other: &Self) {
+        for (name, value) in other.iter() {
+            if !self.holds(name, value) {
+                self.insert(name, value);
+            }
+        }
+    }
+
+    /// Leaves out a label.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(held, _)| held != name);
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut labels = Self::default();
+        for (name, value) in pairs {
+            labels.insert(name, value);
+        }
+        labels
+    }
+}
+
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Values<'a> {
+            One(&'a str),
+            Several(Vec<&'a str>),
+        }
+        let labels = self.0.chunk_by(|(one, _), (other, _)| one == other).filter_map(|pairs| {
+            let (name, first) = pairs.first()?;
+            let values = match pairs {
+                [_] => Values::One(first),
+                several => {
+                    Values::Several(several.iter().map(|(_, value)| value.as_str()).collect())
+                }
+            };
+            Some((name, values))
+        });
+        serializer.collect_map(labels)
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "want a string or a list of strings")]
+        enum Values {
+            One(String),
+            Several(Vec<String>),
+        }
+        let written = BTreeMap::<String, Option<Values>>::deserialize(deserializer)?;
+        let mut labels = Self::default();
+        for (name, values) in written {
+            match values {
+                None => {}
+                Some(Values::One(value)) => labels.insert(name, value),
+                Some(Values::Several(values)) => {
+                    for value in values {
+                        labels.insert(name.clone(), value);
+                    }
+                }
+            }
+        }
+        Ok(labels)
+    }
+}
+
+/// Where something is: its labels, with the [`CANONICAL`] ones filled in from their aliases.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Scope(Labels);
+
+impl Scope {
+    /// All of its labels.
+    pub fn labels(&self) -> &Labels {
+        &self.0
+    }
+
+    /// The services named.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.0.values("service")
+    }
+
+    /// The environments named.
+    pub fn environments(&self) -> impl Iterator<Item = &str> {
+        self.0.values("environment")
+    }
+
+    /// Takes in every value of the other.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
+}
+
+/// How label names of the wild become scope: for each canonical name, which labels to ask, in order.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Mapping {
+    /// Canonical name to the names to ask in turn; the first that is there gives the values.
+    pub names: BTreeMap<String, Vec<String>>,
+    /// Values of `service` aliases that name a scrape job or an exporter, not what is sick.
+    pub not_services: BTreeSet<String>,
+    /// Labels that tell two copies of one alert apart and nothing else.
+    pub drop_labels: BTreeSet<String>,
+}
+
+impl Mapping {
+    /// The scope that the labels say.
+    pub fn scope(&self, labels: &Labels) -> Scope {
+        let mut scope = labels.clone();
+        for (canonical, aliases) in &self.names {
+            if let Some(values) = aliases.iter().find_map(|alias| self.useful(labels, alias)) {
+                scope.remove(canonical);
+                for value in values {
+                    scope.insert(canonical.clone(), value);
+                }
+            }
+        }
+        Scope(scope)
+    }
+
+    fn useful<'a>(&self, labels: &'a Labels, alias: &str) -> Option<Vec<&'a str>> {
+        // What the source itself calls the service is believed; a guess from `job` is not.
+        let believed = CANONICAL.contains(&alias);
+        let values: Vec<_> = labels
+            .values(alias)
+            .filter(|value| believed || !self.not_services.contains(*value))
+            .collect();
+        (!values.is_empty()).then_some(values)
+    }
+
+    /// The labels that make an alert the one that it is.
+    pub fn identity(&self, labels: &Labels) -> Labels {
+        let mut kept = labels.clone();
+        self.drop_labels.iter().for_each(|name| kept.remove(name));
+        kept
+    }
+}
+
+impl Default for Mapping {
+    /// What Prometheus' mixins, Kubernetes' recommended labels and common exporters use.
+    fn default() -> Self {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = [
+            ("environment", list(&["environment", "env", "stage", "deployment_environment"])),
+            ("cluster", list(&["cluster", "cluster_name", "k8s_cluster", "k8s_cluster_name"])),
+            ("region", list(&["region", "aws_region", "cloud_region", "location"])),
+            ("namespace", list(&["namespace", "exported_namespace", "kubernetes_namespace"])),
+            (
+                "service",
+                list(&[
+                    "service",
+                    "service_name",
+                    "app_kubernetes_io_name",
+                    "app",
+                    "deployment",
+                    "statefulset",
+                    "daemonset",
+                    "application",
+                    "component",
+                    "job",
+                ]),
+            ),
+        ];
+        let not_services = [
+            "kube-state-metrics",
+            "node-exporter",
+            "node_exporter",
+            "kubernetes-pods",
+            "kubernetes-nodes",
+            "kubernetes-service-endpoints",
+            "kubernetes-apiservers",
+            "cadvisor",
+            "blackbox",
+            "blackbox-exporter",
+            "blackbox_exporter",
+            "node",
+            "probe",
+        ];
+        Self {
+            names: names.into_iter().map(|(name, list)| (name.to_owned(), list)).collect(),
+            not_services: not_services.into_iter().map(str::to_owned).collect(),
+            drop_labels: ["replica", "prometheus_replica", "__replica__", "receive_replica"]
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+}

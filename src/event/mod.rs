@@ -1,0 +1,67 @@
+//! Events: the immutable facts that arrived, and what they merge into.
+//!
+//! In: what `wire` made of a source's bytes. Out: facts with a content id and an event time, and
+//! the merged things that the rest of the program talks about ([`Change`], [`Episode`], [`Note`]).
+//! Nothing here knows a vendor's field names, a clock or a store.
+//!
+//! A thing that lasts arrives as two facts, one for each end, so that "as of then" needs no
+//! clipping: a change that finishes later has no finishing fact yet, and so is still running.
+
+mod alert;
+mod change;
+mod ids;
+mod labels;
+mod note;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    alert::{AlertReport, Episode, EpisodeId, Firing, Firings, Identity, REJOIN_GAP},
+    change::{Action, Change, ChangeHistory, ChangeId, ChangeReport, Kind, Resource, Status},
+    ids::{EventId, digest},
+    labels::{CANONICAL, Labels, Mapping, Scope},
+    note::Note,
+    time::{Time, micros, parse_time, show_time, time_of_micros},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// One fact. Its JSON form is what the log holds, so a field once written keeps its name.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A report about a change: that it was planned, started, or ended.
+    Change(ChangeReport),
+    /// A report about an alert: that it fires, or that it ended.
+    Alert(AlertReport),
+    /// What a person wrote.
+    Note(Note),
+}
+
+impl Event {
+    /// When it happened, as its source says; never when it arrived.
+    pub fn time(&self) -> Time {
+        match self {
+            Self::Change(report) => report.at,
+            Self::Alert(report) => report.time(),
+            Self::Note(note) => note.at,
+        }
+    }
+
+    /// The hash of what it says. Two arrivals of one fact have one id.
+    ///
+    /// What was decided by the time of receipt is left out of it.
+    pub fn id(&self) -> EventId {
+        match self {
+            Self::Change(report) if report.at_assumed => {
+                EventId::of(&Self::Change(report.without_assumed_times()))
+            }
+            Self::Note(note) if note.at_assumed => {
+                EventId::of(&Self::Note(note.without_assumed_time()))
+            }
+            Self::Change(_) | Self::Alert(_) | Self::Note(_) => EventId::of(self),
+        }
+    }
+}
