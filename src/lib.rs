@@ -1,3 +1,6 @@
 //! antecede: which change came before these alerts and caused them?
 
 pub mod event;
+pub mod document;
+pub mod duration;
+pub mod problem;
