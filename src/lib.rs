@@ -1,6 +1,7 @@
 //! antecede: which change came before these alerts and caused them?
 
 pub mod event;
+pub mod catalog;
 pub mod document;
 pub mod duration;
 pub mod problem;

@@ -1,0 +1,164 @@
+//! The catalogue: services and what they depend on. Pure: callers read the files.
+//!
+//! In: `[[service]]` tables with `name`, `tier` and `depends_on`, or services from elsewhere. Out:
+//! how far it is from one service to another, and what everybody stands on. It knows nothing of
+//! changes and alerts.
+
+mod parse;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::parse::read_services;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+/// Longer ways than this say nothing.
+pub const HOPS_MAX: usize = 6;
+
+/// The tiers that a catalogue file may name, from what users see down to what all stand on.
+pub const TIERS: [&str; 4] = ["service", "datastore", "platform", "infrastructure"];
+
+/// A service without a tier is substrate if at least so many others stand on it, ...
+const USERS_MIN: usize = 3;
+
+/// ... and at least one in so many of all others. Below a fifth it is a shared service: when it
+/// breaks, some suffer and most do not, which is what its dependencies already say.
+const USERS_SHARE: usize = 5;
+
+/// One service, as the catalogue knows it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Service {
+    /// One of [`TIERS`], as far as it is said.
+    pub tier: Option<String>,
+    /// What it cannot do without.
+    pub depends_on: BTreeSet<String>,
+}
+
+/// A service by its place among all, in the order of names.
+type Place = usize;
+
+/// Services by name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Catalog {
+    services: BTreeMap<String, Service>,
+    places: BTreeMap<String, Place>,
+    /// The dependencies of the service at each place.
+    used: Vec<Vec<Place>>,
+    /// Whether the service at each place is substrate.
+    substrate: Vec<bool>,
+}
+
+impl Catalog {
+    /// A catalogue of these services, and of those that they only depend on.
+    pub fn new(mut services: BTreeMap<String, Service>) -> Self {
+        let named: Vec<String> =
+            services.values().flat_map(|service| service.depends_on.iter().cloned()).collect();
+        for name in named {
+            services.entry(name).or_default();
+        }
+        let places: BTreeMap<_, _> =
+            services.keys().enumerate().map(|(place, name)| (name.clone(), place)).collect();
+        let used: Vec<Vec<Place>> = services
+            .values()
+            .map(|service| service.depends_on.iter().filter_map(|name| places.get(name)).copied())
+            .map(Iterator::collect)
+            .collect();
+        let users = reversed(&used);
+        let substrate = services
+            .values()
+            .enumerate()
+            .map(|(place, service)| match service.tier.as_deref() {
+                Some("platform" | "infrastructure") => true,
+                Some("service" | "datastore") => false,
+                // What others call their tiers says nothing here.
+                Some(_) | None => stood_on_by_many(place, &users),
+            })
+            .collect();
+        Self { services, places, used, substrate }
+    }
+
+    /// All of them by name; a service that is only depended on has an entry too.
+    pub fn services(&self) -> &BTreeMap<String, Service> {
+        &self.services
+    }
+
+    /// Whether it knows no service.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
+
+    /// How many dependencies lead from `user` to `used`, by the shortest way: 0 for the same one,
+    /// known or not; `None` where none leads there within [`HOPS_MAX`].
+    pub fn hops(&self, user: &str, used: &str) -> Option<usize> {
+        if user == used {
+            return Some(0);
+        }
+        let (from, to) = (*self.places.get(user)?, *self.places.get(used)?);
+        let mut found = None;
+        walk(from, &self.used, |place, hops| {
+            found = (place == to && hops <= HOPS_MAX).then_some(hops);
+            found.is_none() && hops <= HOPS_MAX
+        });
+        found
+    }
+
+    /// Whether the service is something that many others stand on: its tier says so, `platform` or
+    /// `infrastructure`; or no tier is said, and at least three others and a fifth of all others
+    /// depend on it, directly or not.
+    pub fn is_substrate(&self, service: &str) -> bool {
+        self.places
+            .get(service)
+            .and_then(|place| self.substrate.get(*place))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+fn reversed(used: &[Vec<Place>]) -> Vec<Vec<Place>> {
+    let mut users = vec![Vec::new(); used.len()];
+    for (user, used) in used.iter().enumerate() {
+        for place in used {
+            if let Some(list) = users.get_mut(*place) {
+                list.push(user);
+            }
+        }
+    }
+    users
+}
+
+fn stood_on_by_many(place: Place, users: &[Vec<Place>]) -> bool {
+    let others = users.len().saturating_sub(1);
+    let enough = USERS_MIN.max(others.div_ceil(USERS_SHARE));
+    let mut seen = 0;
+    walk(place, users, |_, _| {
+        seen += 1;
+        seen < enough
+    });
+    seen >= enough
+}
+
+/// Visits everything that the edges lead to, nearest first, until `go_on` says no.
+fn walk(start: Place, edges: &[Vec<Place>], mut go_on: impl FnMut(Place, usize) -> bool) {
+    let mut seen = vec![false; edges.len()];
+    let mut frontier = vec![start];
+    let mut hops = 0;
+    if let Some(first) = seen.get_mut(start) {
+        *first = true;
+    }
+    while !frontier.is_empty() {
+        hops += 1;
+        let mut next = Vec::new();
+        for place in frontier.iter().filter_map(|place| edges.get(*place)).flatten() {
+            let Some(seen) = seen.get_mut(*place).filter(|seen| !**seen) else { continue };
+            *seen = true;
+            if !go_on(*place, hops) {
+                return;
+            }
+            next.push(*place);
+        }
+        frontier = next;
+    }
+}
