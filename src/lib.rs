@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod catalog;
+pub mod rules;
 pub mod document;
 pub mod duration;
 pub mod problem;

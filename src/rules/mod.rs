@@ -1,0 +1,95 @@
+//! Rules: what an operator knows about which change breaks what. Pure: callers read the files.
+//!
+//! In: the texts of `rules/*.toml`. Out: a [`RuleSet`], or every problem of every file with its
+//! place. A rule file is a list of
+//!
+//! ```toml
+//! [[rule]]
+//! name = "node-groups-removed"
+//! change = ['kind="infrastructure"', 'action="delete"', 'about=~"(?i).*node.?group.*"']
+//! alert = ['alertname=~"KubeNode.*|Karpenter.*"']
+//! same = ["environment", "cluster"]
+//! window = "24h"
+//! strength = 3
+//! because = "Pods that lose their nodes must find room elsewhere, hours later."
+//! ```
+//!
+//! where the matchers of a list must all hold. What they see of a change says [`change_labels`].
+
+mod lexer;
+mod matcher;
+mod outage;
+mod parse;
+mod shipped;
+pub mod testfile;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    matcher::{Matcher, Matchers, Op},
+    outage::{OUTAGE, default_outage},
+    parse::read_matchers,
+    shipped::SHIPPED,
+};
+
+use chrono::TimeDelta;
+
+use crate::event::{Change, Labels};
+
+/// A kind of change, a kind of alert, and how much more likely the one makes the other.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name, unique among all rules.
+    pub name: String,
+    /// Which changes; asked of [`change_labels`].
+    pub change: Matchers,
+    /// Which alerts; asked of an alert's scope, `alertname` and `severity` among its labels.
+    pub alert: Matchers,
+    /// Labels whose values must intersect where both sides have them.
+    pub same: Vec<String>,
+    /// How long after the change began the symptom may begin.
+    pub window: TimeDelta,
+    /// How many times likelier the symptom is after such a change; 0.2 to 5.
+    pub strength: f64,
+    /// Why, in a sentence.
+    pub because: String,
+}
+
+/// All rules that are in force.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// In the order of files and of rules in them.
+    pub rules: Vec<Rule>,
+}
+
+/// What matchers see of a change: the labels of its scope, and `kind`, `action`, `status`, `title`,
+/// `actor` and `revision`.
+///
+/// `about` has as its values everything that says what was changed: the title, the services, and
+/// the types and names of resources. A rule that asks `about=~"(?i).*karpenter.*"` need not know
+/// which of them a pipeline fills in.
+pub fn change_labels(change: &Change) -> Labels {
+    let mut labels = change.scope.labels().clone();
+    let mut say = |name: &str, value: &str| {
+        labels.remove(name);
+        labels.insert(name, value);
+    };
+    say("kind", change.kind.word());
+    say("action", change.action.word());
+    say("status", change.status.word());
+    say("title", &change.title);
+    say("actor", change.actor.as_deref().unwrap_or_default());
+    say("revision", change.revision.as_deref().unwrap_or_default());
+    say("about", &change.title);
+    for label in ["service", "resource_types"] {
+        for value in change.scope.labels().values(label) {
+            labels.insert("about", value);
+        }
+    }
+    for resource in &change.resources {
+        labels.insert("about", resource.type_name.as_str());
+        labels.insert("about", resource.name.as_deref().unwrap_or_default());
+    }
+    labels
+}
