@@ -3,6 +3,7 @@
 pub mod event;
 pub mod catalog;
 pub mod rules;
+pub mod correlate;
 pub mod document;
 pub mod duration;
 pub mod problem;

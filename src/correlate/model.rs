@@ -1,0 +1,119 @@
+//! What correlation knows besides the events: the whole configuration that answers depend on.
+
+use chrono::TimeDelta;
+
+use crate::{
+    catalog::Catalog,
+    event::{Mapping, Time, digest},
+    rules::{Matchers, RuleSet, default_outage},
+};
+
+/// Everything that an answer depends on, besides the events and the time.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// How label names become scope.
+    pub mapping: Mapping,
+    /// What operators know.
+    pub rules: RuleSet,
+    /// What depends on what.
+    pub catalog: Catalog,
+    /// Times and limits.
+    pub settings: Settings,
+}
+
+/// Times and limits of correlation.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How far before an incident its cause is looked for.
+    pub look_back: TimeDelta,
+    /// How far behind the newest event an event still changes answers.
+    pub horizon: TimeDelta,
+    /// How long an incident in which nothing fires may still grow.
+    pub quiet: TimeDelta,
+    /// From the first onset of an incident to its last.
+    pub span: TimeDelta,
+    /// How long before it fires a symptom may have begun, where nothing better is known.
+    pub onset_lead: TimeDelta,
+    /// Where something better is known; the first that matches counts.
+    pub onsets: Vec<OnsetHint>,
+    /// Alerts that mean that users could not use the service: any of these.
+    pub outage: Vec<Matchers>,
+}
+
+/// How long before they fire certain alerts' symptoms began.
+#[derive(Clone, Debug)]
+pub struct OnsetHint {
+    /// Which alerts.
+    pub alert: Matchers,
+    /// At least so long: the rule's `for`.
+    pub least: TimeDelta,
+    /// At most so long: with its evaluation interval and range.
+    pub most: TimeDelta,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            look_back: TimeDelta::hours(72),
+            horizon: TimeDelta::days(7),
+            quiet: TimeDelta::hours(1),
+            span: TimeDelta::hours(24),
+            onset_lead: TimeDelta::minutes(15),
+            onsets: Vec::new(),
+            outage: default_outage(),
+        }
+    }
+}
+
+impl Settings {
+    /// From where on events are taken into account, when the newest is of this time: whole days, so
+    /// that it moves once a day.
+    pub fn window_from(&self, newest: Time) -> Time {
+        super::time::day(newest - self.look_back - self.horizon)
+    }
+
+    /// Incidents that began before this are no longer assessed, when the newest event is of this
+    /// time.
+    pub fn frozen_before(&self, newest: Time) -> Time {
+        super::time::day(newest - self.horizon)
+    }
+}
+
+impl Model {
+    /// A hash of all of it, which stands in every answer.
+    pub fn hash(&self) -> String {
+        let all =
+            |matchers: &Matchers| matchers.0.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let rules = self.rules.rules.iter().map(|rule| {
+            let sides = (all(&rule.change), all(&rule.alert), &rule.same);
+            (&rule.name, sides, rule.window.num_milliseconds(), rule.strength, &rule.because)
+        });
+        let services = self
+            .catalog
+            .services()
+            .iter()
+            .map(|(name, service)| (name, &service.tier, &service.depends_on));
+        let settings = &self.settings;
+        let times = [
+            settings.look_back,
+            settings.horizon,
+            settings.quiet,
+            settings.span,
+            settings.onset_lead,
+        ];
+        let onsets = settings.onsets.iter().map(|hint| {
+            (all(&hint.alert), hint.least.num_milliseconds(), hint.most.num_milliseconds())
+        });
+        digest(
+            "",
+            &(
+                &self.mapping,
+                rules.collect::<Vec<_>>(),
+                services.collect::<Vec<_>>(),
+                times.map(|time| time.num_milliseconds()),
+                onsets.collect::<Vec<_>>(),
+                settings.outage.iter().map(all).collect::<Vec<_>>(),
+            ),
+        )
+    }
+}

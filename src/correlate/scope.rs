@@ -1,0 +1,180 @@
+//! How the thing that was changed stands to the thing that shows a symptom.
+
+use crate::{
+    catalog::Catalog,
+    event::{Change, Kind, Labels, Scope},
+};
+
+/// The way from the changed thing to the symptom.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Way {
+    /// The service itself was changed.
+    Same { service: String },
+    /// The service stands on what was changed, over so many dependencies.
+    Below { user: String, used: String, hops: usize },
+    /// What was changed uses the service, over so many dependencies.
+    Above { user: String, used: String, hops: usize },
+    /// Both are at one place.
+    Place { name: String, value: String },
+    /// No relation is known.
+    Unknown,
+}
+
+/// A way, and how likely a broken change shows along it (1: certainly).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Relation {
+    pub(super) strength: f64,
+    pub(super) way: Way,
+    /// The part of the strength that is owed to the environments: 1 for the same one.
+    pub(super) environment: f64,
+}
+
+impl Relation {
+    /// Whether it is close enough for the change to answer for the symptom, or the symptom for it.
+    pub(super) fn in_scope(&self) -> bool {
+        self.strength >= IN_SCOPE
+    }
+
+    /// Whether both are known to be in different environments.
+    pub(super) fn elsewhere(&self) -> bool {
+        self.environment <= OTHER_ENVIRONMENT
+    }
+}
+
+/// Weaker relations say nothing about innocence or response.
+const IN_SCOPE: f64 = 0.05;
+
+/// Strengths by distance down the dependencies; the last one goes for all that are longer.
+const BELOW: [f64; 4] = [0.35, 0.20, 0.06, 0.01];
+/// The same for infrastructure under what many stand on.
+const SUBSTRATE: [f64; 4] = [0.50, 0.40, 0.20, 0.05];
+/// What the changed thing calls: its load or its requests changed.
+const ABOVE: [f64; 3] = [0.05, 0.02, 0.005];
+/// Catalogues are incomplete: never nothing within one environment.
+const UNKNOWN: f64 = 0.02;
+/// A change reaches about this share of a service that it is not known to reach.
+const UNKNOWN_REACH: f64 = 0.20;
+/// In another environment the change itself is not there.
+const OTHER_ENVIRONMENT: f64 = 0.01;
+/// One of them does not say its environment.
+const ENVIRONMENT_UNSAID: f64 = 0.5;
+/// The same service in another cluster or region of one environment has its own configuration.
+const OTHER_PLACE: f64 = 0.3;
+
+/// Labels that name a place which things share, with how much sharing it says: the smaller the
+/// place, the more.
+const PLACES: [(&str, f64); 9] = [
+    ("node", 0.7),
+    ("host", 0.7),
+    ("instance", 0.7),
+    ("load_balancer", 0.5),
+    ("namespace", 0.4),
+    ("zone", 0.1),
+    ("site", 0.1),
+    ("dc", 0.1),
+    ("cluster", 0.1),
+];
+
+/// How the change stands to a symptom with these labels.
+pub(super) fn relation(change: &Change, symptom: &Labels, catalog: &Catalog) -> Relation {
+    let mut best = Relation { strength: unknown(catalog), way: Way::Unknown, environment: 1.0 };
+    for (strength, way) in
+        service_ways(change, symptom, catalog).chain(places(change, symptom, catalog))
+    {
+        if strength > best.strength {
+            best.strength = strength;
+            best.way = way;
+        }
+    }
+    best.environment = environments(&change.scope, symptom);
+    best.strength *= best.environment;
+    best
+}
+
+/// With more services about, one that is not known to be related is less likely the one.
+fn unknown(catalog: &Catalog) -> f64 {
+    UNKNOWN.min(UNKNOWN_REACH / (10.0 + super::number(catalog.services().len())))
+}
+
+fn environments(scope: &Scope, symptom: &Labels) -> f64 {
+    match scope.labels().share(symptom, "environment") {
+        Some(true) => 1.0,
+        Some(false) => OTHER_ENVIRONMENT,
+        None => ENVIRONMENT_UNSAID,
+    }
+}
+
+fn service_ways<'a>(
+    change: &'a Change,
+    symptom: &'a Labels,
+    catalog: &'a Catalog,
+) -> impl Iterator<Item = (f64, Way)> + 'a {
+    let apart = ["cluster", "region"]
+        .iter()
+        .any(|name| change.scope.labels().share(symptom, name) == Some(false));
+    let factor = if apart { OTHER_PLACE } else { 1.0 };
+    change.scope.services().flat_map(move |changed| {
+        symptom.values("service").filter_map(move |sick| {
+            service_way(change.kind, changed, sick, catalog)
+                .map(|(strength, way)| (strength * factor, way))
+        })
+    })
+}
+
+fn service_way(kind: Kind, changed: &str, sick: &str, catalog: &Catalog) -> Option<(f64, Way)> {
+    if changed == sick {
+        return Some((1.0, Way::Same { service: sick.to_owned() }));
+    }
+    if let Some(hops) = catalog.hops(sick, changed) {
+        let ground = is_ground(kind) && catalog.is_substrate(changed);
+        let strength = step(if ground { &SUBSTRATE } else { &BELOW }, hops);
+        let way = Way::Below { user: sick.to_owned(), used: changed.to_owned(), hops };
+        return Some((strength, way));
+    }
+    let hops = catalog.hops(changed, sick)?;
+    let way = Way::Above { user: changed.to_owned(), used: sick.to_owned(), hops };
+    Some((step(&ABOVE, hops), way))
+}
+
+fn step(strengths: &[f64], hops: usize) -> f64 {
+    let last = strengths.last().copied().unwrap_or_default();
+    strengths.get(hops.saturating_sub(1)).copied().unwrap_or(last)
+}
+
+/// Kinds that change the ground on which services stand.
+const fn is_ground(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Infrastructure
+            | Kind::Scaling
+            | Kind::Network
+            | Kind::Dns
+            | Kind::Maintenance
+            | Kind::Permission
+    )
+}
+
+fn places<'a>(
+    change: &'a Change,
+    symptom: &'a Labels,
+    catalog: &'a Catalog,
+) -> impl Iterator<Item = (f64, Way)> + 'a {
+    PLACES.iter().flat_map(move |(name, strength)| {
+        let strength = match *name {
+            "cluster" if is_ground(change.kind) => cluster_strength(change, catalog),
+            _ => *strength,
+        };
+        change.scope.labels().values(name).filter(|value| symptom.holds(name, value)).map(
+            move |value| {
+                (strength, Way::Place { name: (*name).to_owned(), value: value.to_owned() })
+            },
+        )
+    })
+}
+
+/// How far a change of a cluster's ground reaches all that runs in it: far, unless the catalogue
+/// knows the changed service as one that little stands on.
+fn cluster_strength(change: &Change, catalog: &Catalog) -> f64 {
+    let mut known = change.scope.services().filter(|name| catalog.services().contains_key(*name));
+    if known.any(|name| !catalog.is_substrate(name)) { 0.1 } else { 0.5 }
+}

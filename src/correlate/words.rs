@@ -1,0 +1,245 @@
+//! The reasons in words: what a sceptic at 3 a.m. can check.
+
+use super::{
+    Answer, Evidence, Suspect, Term,
+    family::{Family, FamilyKey},
+    hazard::{Ground, Odds, Tie},
+    kernel,
+    scope::Way,
+};
+use chrono::TimeDelta;
+
+use crate::{
+    duration::say_duration,
+    event::{Change, Scope, Time},
+};
+
+/// Tells about the candidates of one incident.
+#[derive(Clone, Copy)]
+pub(super) struct Teller<'a> {
+    pub(super) ground: &'a Ground<'a>,
+    /// The incident's first symptom.
+    pub(super) first: &'a Family,
+}
+
+/// The answer in one line.
+pub(super) fn headline(
+    answer: Answer,
+    suspects: &[Suspect],
+    cleared: usize,
+    started_at: Time,
+) -> String {
+    let before = |suspect: &Suspect| {
+        if suspect.started_at <= started_at {
+            format!("{} before the first alert", say_duration(started_at - suspect.started_at))
+        } else {
+            format!("{} after the first alert", say_duration(suspect.started_at - started_at))
+        }
+    };
+    match (answer, suspects) {
+        (Answer::Likely, [first, ..]) => format!("likely: {}, {}", first.title, before(first)),
+        (Answer::Suspects, [first]) => format!("suspected: {}, {}", first.title, before(first)),
+        (Answer::Suspects, [first, others @ ..]) => {
+            let n = others.len();
+            let others = if n == 1 { "another".to_owned() } else { format!("{n} others") };
+            format!("suspected: {}, {}, or {others}", first.title, before(first))
+        }
+        (Answer::Unknown, _) => "unknown: no change was heard of, from any source".to_owned(),
+        _ => match cleared + suspects.len() {
+            0 => "no recorded change is a likely cause".to_owned(),
+            1 => "no recorded change is a likely cause; 1 was considered".to_owned(),
+            n => format!("no recorded change is a likely cause; {n} were considered"),
+        },
+    }
+}
+
+impl Teller<'_> {
+    /// One line that a sceptic accepts.
+    pub(super) fn summary(&self, odds: &Odds<'_>, change: &Change) -> String {
+        let tie = odds.anchor;
+        let Some(family) = self.ground.families.get(tie.family) else { return what(change) };
+        let others = match odds.ties.len() {
+            0 | 1 => String::new(),
+            2 => " and one more symptom".to_owned(),
+            n => format!(" and {} more symptoms", n - 1),
+        };
+        let mut parts = vec![
+            format!("{}, {}{others}", what(change), self.lead_time(tie, family)),
+            relation(tie, change, family),
+        ];
+        if let Some(applied) = tie.rule.filter(|applied| applied.strength > 1.0) {
+            parts.push(format!("rule {}", applied.rule.name));
+        }
+        parts.push(format!("that alert {}", self.by_itself(family)));
+        parts.join("; ")
+    }
+
+    /// Every term of the log-odds, in the order in which it is added.
+    pub(super) fn evidence(&self, odds: &Odds<'_>, lead: &Change) -> Vec<Evidence> {
+        let mut evidence = vec![Evidence {
+            kind: Term::Prior,
+            nats: odds.prior,
+            text: format!(
+                "about {} in 100 changes like this ({} {}) break something",
+                (kernel::prior(lead) * 100.0).round(),
+                lead.kind,
+                lead.action
+            ),
+        }];
+        if let Some(family) = self.ground.families.get(odds.anchor.family) {
+            evidence.push(Evidence {
+                kind: Term::Lag,
+                nats: odds.lag,
+                text: format!("{}; it {}", self.lag(odds.anchor, family), self.by_itself(family)),
+            });
+        }
+        for (tie, scope, rule) in &odds.ties {
+            let Some(family) = self.ground.families.get(tie.family) else { continue };
+            let Some(change) = self.ground.changes.get(tie.member) else { continue };
+            let text = format!("{}: {}", symptom(family), relation(tie, change, family));
+            evidence.push(Evidence { kind: Term::Scope, nats: *scope, text });
+            if let Some(applied) = tie.rule {
+                evidence.push(Evidence {
+                    kind: Term::Rule,
+                    nats: *rule,
+                    text: format!("rule {}: {}", applied.rule.name, applied.rule.because),
+                });
+            }
+        }
+        evidence.push(Evidence {
+            kind: Term::Exoneration,
+            nats: odds.exoneration,
+            text: self.earlier(lead),
+        });
+        evidence.retain(|term| term.nats != 0.0);
+        evidence
+    }
+
+    /// Why a candidate is not a suspect.
+    pub(super) fn reason(&self, odds: &Odds<'_>, change: &Change, suspects: &[Suspect]) -> String {
+        if odds.exoneration < 0.0 || change.started_at > self.first.starts_at {
+            return self.earlier(change);
+        }
+        let tie = odds.anchor;
+        let Some(family) = self.ground.families.get(tie.family) else { return String::new() };
+        let mut parts = vec![self.lag(tie, family), relation(tie, change, family)];
+        if tie.relation.elsewhere() {
+            parts.push("it was made in another environment".to_owned());
+        } else if let Some(first) = suspects.first() {
+            parts.push(format!("{:?} fits better", first.title));
+        }
+        parts.join("; ")
+    }
+
+    /// How long before the change the incident's first symptom was there.
+    fn earlier(&self, change: &Change) -> String {
+        format!(
+            "the symptoms of this incident began {} before it: {} at {}",
+            say_duration(change.started_at - self.first.starts_at),
+            symptom(self.first),
+            clock(self.first.starts_at, change.started_at),
+        )
+    }
+
+    /// How the change lies in time to the symptom.
+    fn lead_time(&self, tie: &Tie<'_>, family: &Family) -> String {
+        let Some(change) = self.ground.changes.get(tie.member) else { return String::new() };
+        let (lead, symptom) = (family.starts_at - change.started_at, symptom(family));
+        if lead < TimeDelta::zero() {
+            format!("{} after {symptom}", say_duration(-lead))
+        } else {
+            format!("{} before {symptom}", say_duration(lead))
+        }
+    }
+
+    /// How the symptom lies in time to the change.
+    fn lag(&self, tie: &Tie<'_>, family: &Family) -> String {
+        let Some(change) = self.ground.changes.get(tie.member) else { return String::new() };
+        let lag = family.starts_at - change.started_at;
+        match change.finished_at {
+            Some(finished_at)
+                if finished_at > change.started_at && finished_at < family.starts_at =>
+            {
+                format!(
+                    "{} fired {} after it began and {} after it ended",
+                    symptom(family),
+                    say_duration(lag),
+                    say_duration(family.starts_at - finished_at)
+                )
+            }
+            Some(finished_at) if finished_at > change.started_at => {
+                format!("{} fired while it went on, {} in", symptom(family), say_duration(lag))
+            }
+            None => format!("{} fired {} after it began", symptom(family), say_duration(lag)),
+            Some(_) => format!("{} fired {} after it", symptom(family), say_duration(lag)),
+        }
+    }
+
+    /// How often the alert begins without a cause.
+    fn by_itself(&self, family: &Family) -> String {
+        let rate = self.ground.rates.per_hour(&family.key, self.first.onset.to);
+        let minutes = (60.0 / rate).round();
+        format!("fires by itself about once in {}", super::time::say_minutes(minutes))
+    }
+}
+
+/// `infrastructure delete of node-groups in production, staging`.
+fn what(change: &Change) -> String {
+    let named = |word: &str, names: String| {
+        if names.is_empty() { names } else { format!(" {word} {names}") }
+    };
+    let services: Vec<_> = change.scope.services().collect();
+    let (services, place) = (named("of", services.join(", ")), named("in", place(&change.scope)));
+    format!("{} {}{services}{place}", change.kind, change.action)
+}
+
+fn place(scope: &Scope) -> String {
+    let environments: Vec<_> = scope.environments().collect();
+    environments.join(", ")
+}
+
+/// `KarpenterErrorLogs on karpenter (staging)`.
+fn symptom(family: &Family) -> String {
+    let FamilyKey { alertname, services, environments } = &family.key;
+    let services = match services.as_slice() {
+        [] => String::new(),
+        services => format!(" on {}", services.join(", ")),
+    };
+    match environments.as_slice() {
+        [] => format!("{alertname}{services}"),
+        environments => format!("{alertname}{services} ({})", environments.join(", ")),
+    }
+}
+
+fn relation(tie: &Tie<'_>, change: &Change, family: &Family) -> String {
+    match &tie.relation.way {
+        Way::Same { service } => format!("it changed {service} itself"),
+        Way::Below { user, used, hops: 1 } => format!("{user} depends on {used}"),
+        Way::Below { user, used, hops } => {
+            format!("{user} depends on {used}, {hops} dependencies away")
+        }
+        Way::Above { user, used, hops: 1 } => format!("{user}, which it changed, uses {used}"),
+        Way::Above { user, used, hops } => {
+            format!("{user}, which it changed, uses {used}, {hops} dependencies away")
+        }
+        Way::Place { name, value } => format!("both are in {name} {value}"),
+        Way::Unknown => {
+            let services: Vec<_> = change.scope.services().collect();
+            let sick = if family.key.services.is_empty() {
+                family.key.alertname.clone()
+            } else {
+                family.key.services.join(", ")
+            };
+            format!("nothing recorded ties {} to {sick}", services.join(", "))
+        }
+    }
+}
+
+/// The time of day, with the date where it is not of the same day as what it is told of.
+fn clock(time: Time, of: Time) -> String {
+    if time.date_naive() == of.date_naive() {
+        time.format("%H:%M UTC").to_string()
+    } else {
+        time.format("%Y-%m-%d %H:%M UTC").to_string()
+    }
+}
