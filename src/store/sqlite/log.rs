@@ -1,0 +1,167 @@
+//! The log in SQLite: appends go to the writer's queue, reads to connections of their own.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError},
+    },
+};
+
+use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
+use rusqlite::OptionalExtension as _;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::{
+    Failure, Limits,
+    database::Schema,
+    limit_of,
+    reading::Readers,
+    row_of, seq_of, size_of,
+    writer::{self, Ledger, Request, Row, Writer},
+};
+use crate::{
+    event::{Event, EventId, Time, micros, time_of_micros},
+    store::{Appended, Log, Logged, Seq, Size, StoreError},
+};
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "log",
+    application_id: i32::from_be_bytes(*b"antL"),
+    migrations: &[include_str!("schema/log_1.sql")],
+    synchronous: "FULL",
+};
+
+/// The log of one machine, in `log.db`. Dropping it waits until all that was queued is written.
+#[derive(Debug)]
+pub struct SqliteLog {
+    // Fields are dropped in this order: readers first, so that the writer is the last to close the
+    // file and leaves it whole; the queue next, whose end is the writer's.
+    readers: Readers,
+    queue: SyncSender<Request>,
+    room: Arc<Semaphore>,
+    limits: Limits,
+    tail: watch::Receiver<Seq>,
+    _writer: Writer,
+}
+
+impl SqliteLog {
+    /// Opens the log in this directory, or makes it. An event that is more than `horizon` behind the
+    /// newest is late.
+    ///
+    /// # Errors
+    /// Somebody else has it open, it is not a log, it is damaged, or the disk says no.
+    pub fn open(dir: &Path, horizon: TimeDelta) -> Result<Self, StoreError> {
+        Self::open_with(dir, horizon, Limits::default())
+    }
+
+    /// The same, with limits of the caller's.
+    ///
+    /// # Errors
+    /// As [`SqliteLog::open`].
+    pub fn open_with(dir: &Path, horizon: TimeDelta, limits: Limits) -> Result<Self, StoreError> {
+        let horizon = horizon.num_microseconds().unwrap_or(i64::MAX);
+        let ledger = Ledger::new(SCHEMA.open(dir)?, horizon)?;
+        let readers = Readers::new(ledger.path().to_owned());
+        let (queue, tail, writer) = writer::start(ledger, limits)?;
+        let room = usize::try_from(limits.queue_bytes).unwrap_or(Semaphore::MAX_PERMITS);
+        let room = Arc::new(Semaphore::new(room));
+        Ok(Self { readers, queue, room, limits, tail, _writer: writer })
+    }
+
+    fn enqueue(&self, events: &[Event]) -> Result<Answer, StoreError> {
+        let rows = events.iter().map(Row::of).collect::<Result<Vec<_>, _>>()?;
+        let bytes = rows.iter().map(Row::bytes).sum::<usize>();
+        // A request that is larger than the whole queue gets in when the queue is empty.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limits.queue_bytes);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
+        let room = room.map_err(|_no_room| StoreError::Full)?;
+        let (answer, answered) = oneshot::channel();
+        match self.queue.try_send(Request { rows, room, answer }) {
+            Ok(()) => Ok(answered),
+            Err(TrySendError::Full(_)) => Err(StoreError::Full),
+            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+        }
+    }
+}
+
+type Answer = oneshot::Receiver<Result<Appended, StoreError>>;
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the log's writer has stopped".to_owned())
+}
+
+impl Log for SqliteLog {
+    fn append(&self, events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        let queued = self.enqueue(&events);
+        Box::pin(async move { queued?.await.unwrap_or_else(|_gone| Err(stopped())) })
+    }
+
+    fn end(&self) -> Result<Seq, StoreError> {
+        Ok(*self.tail.borrow())
+    }
+
+    fn tail(&self) -> watch::Receiver<Seq> {
+        self.tail.clone()
+    }
+
+    fn after(&self, seq: Seq, limit: usize) -> Result<Vec<Logged>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT seq, at, id, late, body FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            )?;
+            query.query_and_then((row_of(seq), limit_of(limit)), logged)?.collect()
+        })
+    }
+
+    fn window(
+        &self,
+        from: Time,
+        to: Time,
+        until: Seq,
+        each: &mut dyn FnMut(Logged),
+    ) -> Result<(), StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT seq, at, id, late, body FROM event INDEXED BY event_order \
+                 WHERE at BETWEEN ?1 AND ?2 AND seq <= ?3 AND NOT late ORDER BY at, id",
+            )?;
+            let range = (micros(from), micros(to), row_of(until));
+            query.query_and_then(range, logged)?.try_for_each(|event| event.map(&mut *each))
+        })
+    }
+
+    fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT at FROM event INDEXED BY event_order \
+                 WHERE at <= ?1 AND seq <= ?2 AND NOT late ORDER BY at DESC LIMIT 1",
+            )?;
+            let newest = query.query_row((micros(to), row_of(until)), |row| row.get(0));
+            Ok(newest.optional()?.map(time_of_micros))
+        })
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        let rows = self.readers.read(|connection| {
+            Ok(connection.query_row("SELECT rows FROM head", [], |row| row.get(0))?)
+        })?;
+        Ok(size_of(self.readers.path(), rows))
+    }
+}
+
+/// The event in a row; else which row it is that cannot be read.
+fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Failure> {
+    let seq: i64 = row.get("seq")?;
+    decode(row, seq).map_err(|what| Failure::row(format!("event {seq}"), &what))
+}
+
+fn decode(row: &rusqlite::Row<'_>, seq: i64) -> Result<Logged, Box<dyn std::error::Error>> {
+    let event: Event = serde_json::from_slice(row.get_ref("body")?.as_bytes()?)?;
+    let at: i64 = row.get("at")?;
+    if micros(event.time()) != at {
+        return Err(format!("its time is {}, its row says {at}", micros(event.time())).into());
+    }
+    Ok(Logged { seq: seq_of(seq), id: EventId(row.get("id")?), late: row.get("late")?, event })
+}

@@ -1,0 +1,87 @@
+//! SQLite behind the two contracts: `log.db` and `state.db` in one directory, each with one writer
+//! and any number of readers, each locked against a second process.
+//!
+//! Two files, because two writers in one file starve each other.
+
+mod database;
+mod lock;
+mod log;
+mod reading;
+mod state;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{log::SqliteLog, state::SqliteState, writer::Limits};
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::{Seq, Size, StoreError};
+
+/// What went wrong inside one file, before it is said which file.
+#[derive(Debug)]
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Row { row: String, what: String },
+    Refused(String),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Failure {
+    /// A row that cannot be understood.
+    fn row(row: impl Into<String>, what: &impl ToString) -> Self {
+        Self::Row { row: row.into(), what: what.to_string() }
+    }
+
+    /// What it means to the caller.
+    fn at(self, path: &Path) -> StoreError {
+        let place = path.display();
+        match self {
+            Self::Row { row, what } => {
+                StoreError::Damaged { place: format!("{place}, {row}"), what }
+            }
+            Self::Refused(why) => StoreError::Refused { place: place.to_string(), why },
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                // Without a code it is a column that does not hold what this program writes there.
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+                    StoreError::Damaged { place: place.to_string(), what: error.to_string() }
+                }
+                Some(_) => StoreError::Unavailable(format!("{place}: {error}")),
+            },
+        }
+    }
+}
+
+/// A position as SQLite counts: signed. Beyond its range there is nothing.
+fn row_of(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+fn seq_of(row: i64) -> Seq {
+    Seq(count_of(row))
+}
+
+/// A count that came out of SQLite.
+fn count_of(rows: i64) -> u64 {
+    u64::try_from(rows).unwrap_or_default()
+}
+
+/// A limit as SQLite takes it.
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// So many rows in this file, and what it and its write-ahead log take on disk.
+fn size_of(path: &Path, rows: i64) -> Size {
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let ahead = path.with_extension("db-wal");
+    Size { rows: count_of(rows), bytes: bytes(path) + bytes(&ahead) }
+}

@@ -1,0 +1,63 @@
+//! Connections for reading: each reader has one to itself and sees one commit's state of the file.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Failure, StoreError};
+
+/// So many connections are kept for the next reader.
+const IDLE_MAX: usize = 8;
+
+/// Read-only connections to one file, made as they are needed.
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    /// Readers of a file that is there.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::default() }
+    }
+
+    /// The file that is read.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lends a connection to `query`.
+    pub(super) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle().pop();
+        let connection = idle.map_or_else(|| self.connect(), Ok);
+        let answer = connection.map_err(Failure::from).and_then(|connection| {
+            let answer = query(&connection);
+            self.keep(connection);
+            answer
+        });
+        answer.map_err(|failure| failure.at(&self.path))
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(&self.path, flags)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,66 @@
+use tempfile::tempdir;
+
+use super::{
+    StoreError, log, state,
+    writer::{Ledger, Row},
+};
+use crate::{
+    event::{Event, Labels, Note, time_of_micros},
+    store::Seq,
+};
+
+fn row(micros: i64) -> Row {
+    let note = Note {
+        at: time_of_micros(micros),
+        at_assumed: false,
+        text: "a note ".repeat(100),
+        author: None,
+        incident: None,
+        labels: Labels::default(),
+    };
+    Row::of(&Event::Note(note)).unwrap()
+}
+
+#[test]
+fn the_log_syncs_each_commit_and_the_state_keeps_to_its_order() {
+    let dir = tempdir().unwrap();
+    for (schema, level) in [(&log::SCHEMA, 2), (&state::SCHEMA, 1)] {
+        let database = schema.open(dir.path()).unwrap();
+        let connection = &database.connection;
+        let mode: String =
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        let synchronous: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!((mode.as_str(), synchronous), ("wal", level), "{}", schema.name);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_was_committed_and_is_written_again_when_there_is_room() {
+    let dir = tempdir().unwrap();
+    let database = log::SCHEMA.open(dir.path()).unwrap();
+    let mut ledger = Ledger::new(database, i64::MAX).unwrap();
+    let room = |ledger: &Ledger, pages: u32| {
+        let set =
+            ledger
+                .connection()
+                .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, u32>(0));
+        assert_eq!(set.unwrap(), pages);
+    };
+    room(&ledger, 40);
+    let mut committed = 0;
+    let error = loop {
+        let rows: Vec<_> = (0..10).map(|n| row(committed * 10 + n)).collect();
+        match ledger.commit(&[&rows]) {
+            Ok(_) => committed += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
+    assert!(committed > 2, "{committed} were committed before the disk was full");
+    let held = Seq(u64::try_from(committed * 10).unwrap());
+    assert_eq!(ledger.end(), held);
+    room(&ledger, 1000);
+    let appended = ledger.commit(&[&[row(-1)]]).unwrap();
+    assert_eq!(appended[0].seq, Seq(held.0 + 1));
+}

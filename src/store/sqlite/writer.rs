@@ -1,0 +1,239 @@
+//! The one thread that writes the log.
+//!
+//! In: requests, each some rows, from a bounded queue. Out: an answer to each request, once the
+//! transaction that it shared with all that waited is committed and synced. A transaction that
+//! fails is answered to all in it, changes nothing, and is not the end: the next may do.
+
+use std::{
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::JoinHandle,
+};
+
+use rusqlite::{CachedStatement, Connection, TransactionBehavior};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use super::{Failure, StoreError, database::Database, seq_of};
+use crate::{
+    event::{Event, EventId, micros},
+    store::{Appended, Seq},
+};
+
+/// How much may wait for the log's writer, and how much it takes at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// So many bytes of events may wait.
+    pub queue_bytes: u32,
+    /// So many requests may wait.
+    pub queue_requests: usize,
+    /// No request is added to a transaction that has so many rows.
+    pub commit_rows: usize,
+}
+
+impl Default for Limits {
+    /// What waits takes the writer about a second, one transaction of this size a tenth of it.
+    fn default() -> Self {
+        Self { queue_bytes: 64 << 20, queue_requests: 8192, commit_rows: 16_384 }
+    }
+}
+
+/// An event, ready to be written.
+#[derive(Debug)]
+pub(super) struct Row {
+    at: i64,
+    id: EventId,
+    body: String,
+}
+
+impl Row {
+    /// The event's row; made by the caller, so that the one writer does no more than it must.
+    pub(super) fn of(event: &Event) -> Result<Self, StoreError> {
+        let body = serde_json::to_string(event)
+            .map_err(|error| StoreError::Unavailable(format!("an event is no JSON: {error}")))?;
+        Ok(Self { at: micros(event.time()), id: event.id(), body })
+    }
+
+    /// What it weighs in the queue.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.len() + size_of::<Self>()
+    }
+}
+
+/// Rows that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) rows: Vec<Row>,
+    /// Its part of the queue's bytes.
+    pub(super) room: OwnedSemaphorePermit,
+    pub(super) answer: oneshot::Sender<Result<Appended, StoreError>>,
+}
+
+/// The thread; dropping it waits for its end, which comes when no more requests can.
+#[derive(Debug)]
+pub(super) struct Writer(Option<JoinHandle<()>>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's writer panicked");
+        }
+    }
+}
+
+/// Starts the thread; gives its queue, the log's end as it moves, and the thread.
+pub(super) fn start(
+    mut ledger: Ledger,
+    limits: Limits,
+) -> Result<(SyncSender<Request>, watch::Receiver<Seq>, Writer), StoreError> {
+    let (queue, requests) = sync_channel(limits.queue_requests);
+    let (tail, end) = watch::channel(ledger.end());
+    let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
+        while let Some(batch) = gather(&requests, limits.commit_rows) {
+            settle(&mut ledger, batch, &tail);
+        }
+    });
+    match thread {
+        Ok(thread) => Ok((queue, end, Writer(Some(thread)))),
+        Err(error) => Err(StoreError::Unavailable(format!("no thread for the log: {error}"))),
+    }
+}
+
+/// Waits for a request, and takes all that wait with it; `None` when no more can come.
+fn gather(requests: &Receiver<Request>, rows_max: usize) -> Option<Vec<Request>> {
+    let first = requests.recv().ok()?;
+    let mut rows = first.rows.len();
+    let mut batch = vec![first];
+    while rows < rows_max
+        && let Ok(next) = requests.try_recv()
+    {
+        rows += next.rows.len();
+        batch.push(next);
+    }
+    Some(batch)
+}
+
+/// Commits a batch, then tells everybody in it.
+fn settle(ledger: &mut Ledger, batch: Vec<Request>, tail: &watch::Sender<Seq>) {
+    let requests: Vec<_> = batch.iter().map(|request| &*request.rows).collect();
+    let answers: Vec<_> = match ledger.commit(&requests) {
+        Ok(appended) => appended.into_iter().map(Ok).collect(),
+        Err(error) => {
+            tracing::error!(%error, requests = batch.len(), "the log was not written");
+            batch.iter().map(|_| Err(error.clone())).collect()
+        }
+    };
+    tail.send_replace(ledger.end());
+    for (request, answer) in batch.into_iter().zip(answers) {
+        // Its room is free before whoever asked can ask for more.
+        let Request { rows, room, answer: asked } = request;
+        drop((rows, room));
+        // Whoever asked may be gone; what was committed stays.
+        drop(asked.send(answer));
+    }
+}
+
+/// The log's file, to be written.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    database: Database,
+    /// How far behind the newest an event is late, in microseconds.
+    horizon: i64,
+    end: i64,
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    seq: i64,
+    rows: i64,
+    /// The newest event time.
+    newest: Option<i64>,
+}
+
+impl Ledger {
+    /// The ledger in this file.
+    pub(super) fn new(database: Database, horizon: i64) -> Result<Self, StoreError> {
+        match Head::read(&database.connection) {
+            Ok(head) => Ok(Self { database, horizon, end: head.seq }),
+            Err(error) => Err(Failure::from(error).at(&database.path)),
+        }
+    }
+
+    /// The log's file.
+    pub(super) fn path(&self) -> &Path {
+        &self.database.path
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.database.connection
+    }
+
+    /// The log's end.
+    pub(super) fn end(&self) -> Seq {
+        seq_of(self.end)
+    }
+
+    /// Writes all requests in one transaction: all are durable, or none is written.
+    pub(super) fn commit(&mut self, requests: &[&[Row]]) -> Result<Vec<Appended>, StoreError> {
+        let written = self.write(requests);
+        written.map_err(|error| Failure::from(error).at(&self.database.path))
+    }
+
+    fn write(&mut self, requests: &[&[Row]]) -> rusqlite::Result<Vec<Appended>> {
+        // Dropped on the way, it is rolled back.
+        let transaction =
+            self.database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read each time: after a failure, the file alone knows how far it came.
+        let mut head = Head::read(&transaction)?;
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO event (seq, at, id, late, body) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (at, id) DO NOTHING",
+        )?;
+        let mut appended = Vec::with_capacity(requests.len());
+        for rows in requests {
+            let new = rows.iter().map(|row| head.add(&mut insert, row, self.horizon));
+            let new = new.collect::<rusqlite::Result<_>>()?;
+            appended.push(Appended { seq: seq_of(head.seq), new });
+        }
+        drop(insert);
+        head.write(&transaction)?;
+        transaction.commit()?;
+        self.end = head.seq;
+        Ok(appended)
+    }
+}
+
+impl Head {
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT seq, rows, (SELECT max(at) FROM event) FROM head";
+        connection.prepare_cached(sql)?.query_row([], |row| {
+            Ok(Self { seq: row.get(0)?, rows: row.get(1)?, newest: row.get(2)? })
+        })
+    }
+
+    fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+        // Where it is already so, as after duplicates alone, there is nothing to sync.
+        let sql = "UPDATE head SET seq = ?1, rows = ?2 WHERE seq <> ?1";
+        connection.prepare_cached(sql)?.execute((self.seq, self.rows)).map(drop)
+    }
+
+    /// Adds a row at the end, unless the log has it; whether it was new.
+    fn add(
+        &mut self,
+        insert: &mut CachedStatement<'_>,
+        row: &Row,
+        horizon: i64,
+    ) -> rusqlite::Result<bool> {
+        let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
+        let added = insert.execute((self.seq + 1, row.at, row.id.0, late, &row.body))?;
+        if added == 0 {
+            return Ok(false);
+        }
+        *self =
+            Self { seq: self.seq + 1, rows: self.rows + 1, newest: self.newest.max(Some(row.at)) };
+        Ok(true)
+    }
+}
