@@ -5,6 +5,7 @@ pub mod store;
 pub mod catalog;
 pub mod rules;
 pub mod correlate;
+pub mod timeline;
 pub mod document;
 pub mod duration;
 pub mod problem;

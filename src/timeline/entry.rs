@@ -1,0 +1,204 @@
+//! One line of a timeline, and the order of lines.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Change, ChangeId, Episode, EpisodeId, Labels, Note, Status, Time};
+
+/// What happened. The order is that of lines with one time: causes, then symptoms, then words.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A change was announced and has not begun.
+    ChangePlanned,
+    /// A change began.
+    ChangeStarted,
+    /// A change is done.
+    ChangeFinished,
+    /// A change ended before it was done.
+    ChangeFailed,
+    /// A change was called off.
+    ChangeCanceled,
+    /// An alert began to fire.
+    AlertFiring,
+    /// An alert stopped.
+    AlertResolved,
+    /// Somebody wrote something.
+    Note,
+}
+
+/// What the line is to the story.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum Role {
+    /// It may be the cause.
+    Suspect {
+        /// 1 for the first.
+        rank: u32,
+        /// Of being the cause.
+        probability: f64,
+    },
+    /// It was considered and is not the cause.
+    Cleared {
+        /// Why not.
+        reason: String,
+    },
+    /// It was done because of the incident.
+    Response,
+    /// It is what went wrong.
+    Symptom,
+    /// It helps to understand the rest.
+    Context,
+}
+
+/// One line of a timeline.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Entry {
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub kind: EntryKind,
+    /// The change's title, the alert's name or the note's words.
+    pub title: String,
+    /// What the alert means, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What the line is to the story; its fields stand beside the others.
+    #[serde(flatten)]
+    pub role: Role,
+    /// The services that it names.
+    pub services: Vec<String>,
+    /// The environments that it names.
+    pub environments: Vec<String>,
+    /// An alert's severity, as its label says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// How far the change has come by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// The change that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeId>,
+    /// The alert episode that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<EpisodeId>,
+    /// Who or what did or wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Where people read more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// At the end of something that lasts: how long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasted_seconds: Option<i64>,
+}
+
+impl Entry {
+    /// A change's beginning and its end; one line where they are the same moment.
+    pub(super) fn of_change(change: &Change, role: &Role) -> Vec<Self> {
+        let line = |at, kind| Self {
+            at,
+            kind,
+            title: change.title.clone(),
+            detail: None,
+            role: role.clone(),
+            services: values(change.scope.labels(), "service"),
+            environments: values(change.scope.labels(), "environment"),
+            severity: None,
+            status: Some(change.status),
+            change: Some(change.id.clone()),
+            alert: None,
+            actor: change.actor.clone(),
+            url: change.url.clone(),
+            lasted_seconds: None,
+        };
+        let began = match change.status {
+            Status::Planned => return vec![line(change.started_at, EntryKind::ChangePlanned)],
+            Status::Started | Status::Succeeded | Status::Failed | Status::Canceled => {
+                line(change.started_at, EntryKind::ChangeStarted)
+            }
+        };
+        let Some(finished_at) = change.finished_at else { return vec![began] };
+        let ended = Self {
+            lasted_seconds: Some((finished_at - change.started_at).num_seconds()),
+            ..line(finished_at, end_of(change.status))
+        };
+        if finished_at == change.started_at { vec![ended] } else { vec![began, ended] }
+    }
+
+    /// An alert's firing and, once it is over, its end.
+    pub(super) fn of_episode(episode: &Episode) -> Vec<Self> {
+        let fired = Self {
+            at: episode.starts_at,
+            kind: EntryKind::AlertFiring,
+            title: episode.alertname.clone(),
+            detail: episode.summary.clone(),
+            role: Role::Symptom,
+            services: values(episode.scope.labels(), "service"),
+            environments: values(episode.scope.labels(), "environment"),
+            severity: episode.labels.first("severity").map(str::to_owned),
+            status: None,
+            change: None,
+            alert: Some(episode.id.clone()),
+            actor: None,
+            url: episode.url.clone(),
+            lasted_seconds: None,
+        };
+        let ended = episode.ends_at.map(|ends_at| Self {
+            at: ends_at,
+            kind: EntryKind::AlertResolved,
+            lasted_seconds: Some((ends_at - episode.starts_at).num_seconds()),
+            ..fired.clone()
+        });
+        [Some(fired), ended].into_iter().flatten().collect()
+    }
+
+    /// What somebody wrote.
+    pub(super) fn of_note(note: &Note) -> Self {
+        Self {
+            at: note.at,
+            kind: EntryKind::Note,
+            title: note.text.clone(),
+            detail: None,
+            role: Role::Context,
+            services: values(&note.labels, "service"),
+            environments: values(&note.labels, "environment"),
+            severity: None,
+            status: None,
+            change: None,
+            alert: None,
+            actor: note.author.clone(),
+            url: None,
+            lasted_seconds: None,
+        }
+    }
+
+    /// The order of a timeline: by time, causes before symptoms before words, then by what is said.
+    /// Ids come last, so that how they are spelled decides only between lines that say the same.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        self.sort_key().cmp(&other.sort_key())
+    }
+
+    fn sort_key(&self) -> impl Ord {
+        (
+            (self.at, self.kind, &self.title),
+            (&self.services, &self.environments, &self.severity, self.lasted_seconds),
+            (&self.detail, &self.actor, &self.url, self.status),
+            (&self.change, &self.alert),
+        )
+    }
+}
+
+/// What a change's end is called.
+fn end_of(status: Status) -> EntryKind {
+    match status {
+        Status::Failed => EntryKind::ChangeFailed,
+        Status::Canceled => EntryKind::ChangeCanceled,
+        Status::Planned | Status::Started | Status::Succeeded => EntryKind::ChangeFinished,
+    }
+}
+
+fn values(labels: &Labels, name: &str) -> Vec<String> {
+    labels.values(name).map(str::to_owned).collect()
+}

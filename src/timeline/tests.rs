@@ -1,0 +1,372 @@
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    correlate::{Answer, Cleared, FamilySummary, IncidentId, State, Suspect},
+    event::{Action, EpisodeId, Kind, Mapping, Scope, Status, parse_time},
+};
+
+fn time(text: &str) -> Time {
+    parse_time(&format!("2023-02-23T{text}:00Z")).unwrap()
+}
+
+fn scope(service: &str, environment: &str) -> Scope {
+    let labels = [("service", service), ("environment", environment)].into_iter().collect();
+    Mapping::default().scope(&labels)
+}
+
+fn change(id: &str, service: &str, started: &str, finished: Option<&str>) -> Change {
+    Change {
+        id: ChangeId(id.to_owned()),
+        kind: Kind::Deploy,
+        action: Action::Update,
+        title: format!("{service} at {started}"),
+        status: finished.map_or(Status::Started, |_| Status::Succeeded),
+        scope: scope(service, "production"),
+        started_at: time(started),
+        finished_at: finished.map(time),
+        actor: None,
+        revision: None,
+        change_set: None,
+        url: None,
+        resources: Vec::new(),
+    }
+}
+
+fn episode(id: &str, service: &str, starts: &str, ends: Option<&str>) -> Episode {
+    let labels: Labels = [("alertname", "Down"), ("severity", "critical"), ("service", service)]
+        .into_iter()
+        .collect();
+    Episode {
+        id: EpisodeId(id.to_owned()),
+        alertname: "Down".to_owned(),
+        scope: scope(service, "production"),
+        labels,
+        starts_at: time(starts),
+        ends_at: ends.map(time),
+        summary: Some("it is down".to_owned()),
+        url: None,
+    }
+}
+
+fn note(at: &str, text: &str) -> Note {
+    Note {
+        at: time(at),
+        at_assumed: false,
+        text: text.to_owned(),
+        author: None,
+        incident: None,
+        labels: Labels::default(),
+    }
+}
+
+fn suspect(of: &Change) -> Suspect {
+    Suspect {
+        change: of.id.clone(),
+        changes: vec![of.id.clone()],
+        rank: 1,
+        probability: 0.9,
+        log_odds: 3.0,
+        title: of.title.clone(),
+        kind: of.kind,
+        action: of.action,
+        started_at: of.started_at,
+        finished_at: of.finished_at,
+        summary: String::new(),
+        evidence: Vec::new(),
+    }
+}
+
+fn cleared(of: &Change) -> Cleared {
+    Cleared {
+        change: of.id.clone(),
+        changes: vec![of.id.clone()],
+        title: of.title.clone(),
+        probability: 0.01,
+        reason: "these symptoms began before it".to_owned(),
+    }
+}
+
+fn family(of: &Episode) -> FamilySummary {
+    FamilySummary {
+        alertname: of.alertname.clone(),
+        services: Vec::new(),
+        environments: Vec::new(),
+        severity: None,
+        onset_from: of.starts_at - TimeDelta::minutes(15),
+        onset_to: of.starts_at,
+        starts_at: of.starts_at,
+        ends_at: of.ends_at,
+        episodes: 1,
+        summary: None,
+    }
+}
+
+fn incident(members: &[Episode]) -> Incident {
+    let ends: Option<Vec<Time>> = members.iter().map(|episode| episode.ends_at).collect();
+    Incident {
+        id: IncidentId("inc_1".to_owned()),
+        state: State::Open,
+        answer: Answer::Likely,
+        headline: String::new(),
+        started_at: members.iter().map(|episode| episode.starts_at).min().unwrap(),
+        ended_at: ends.and_then(|ends| ends.into_iter().max()),
+        closes_at: None,
+        alerts: members.iter().map(|episode| episode.id.clone()).collect(),
+        families: members.iter().map(family).collect(),
+        none_probability: 0.1,
+        suspects: Vec::new(),
+        cleared: Vec::new(),
+        responses: Vec::new(),
+        impact: Vec::new(),
+    }
+}
+
+fn titles(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| entry.title.as_str()).collect()
+}
+
+#[test]
+fn the_whole_story_is_told_in_order_with_roles() {
+    let cause = change("c1", "nodes", "13:21", Some("13:58"));
+    let innocent = change("c2", "api", "15:20", Some("15:24"));
+    let revert = change("c3", "nodes", "16:00", None);
+    let members = [episode("a1", "api", "15:06", Some("17:00"))];
+    let mut incident = incident(&members);
+    incident.suspects = vec![suspect(&cause)];
+    incident.cleared = vec![cleared(&innocent)];
+    incident.responses = vec![revert.id.clone()];
+
+    let told = entries(&incident, &members, &[revert, innocent, cause], &[note("15:30", "hm")]);
+
+    let seen: Vec<_> =
+        told.iter().map(|entry| (entry.at, entry.kind, entry.role.clone())).collect();
+    let suspected = Role::Suspect { rank: 1, probability: 0.9 };
+    let excused = Role::Cleared { reason: "these symptoms began before it".to_owned() };
+    assert_eq!(
+        seen,
+        [
+            (time("13:21"), EntryKind::ChangeStarted, suspected.clone()),
+            (time("13:58"), EntryKind::ChangeFinished, suspected),
+            (time("15:06"), EntryKind::AlertFiring, Role::Symptom),
+            (time("15:20"), EntryKind::ChangeStarted, excused.clone()),
+            (time("15:24"), EntryKind::ChangeFinished, excused),
+            (time("15:30"), EntryKind::Note, Role::Context),
+            (time("16:00"), EntryKind::ChangeStarted, Role::Response),
+            (time("17:00"), EntryKind::AlertResolved, Role::Symptom),
+        ]
+    );
+    let lasted: Vec<_> = told.iter().filter_map(|entry| entry.lasted_seconds).collect();
+    assert_eq!(lasted, [37 * 60, 4 * 60, 114 * 60]);
+}
+
+#[test]
+fn a_change_without_a_part_in_it_and_one_cleared_before_it_are_left_out() {
+    let cause = change("c1", "nodes", "13:21", Some("13:58"));
+    let before = change("c2", "docs", "12:10", Some("12:14"));
+    let elsewhere = change("c3", "mail", "15:00", Some("15:01"));
+    let members = [episode("a1", "api", "15:06", None)];
+    let mut incident = incident(&members);
+    incident.suspects = vec![suspect(&cause)];
+    incident.cleared = vec![cleared(&before)];
+
+    let told = entries(&incident, &members, &[before, cause, elsewhere], &[]);
+
+    assert_eq!(titles(&told), ["nodes at 13:21", "nodes at 13:21", "Down"]);
+}
+
+#[test]
+fn a_cleared_change_that_runs_into_the_story_is_told() {
+    let long = change("c1", "docs", "12:10", Some("15:00"));
+    let members = [episode("a1", "api", "15:06", None)];
+    let mut incident = incident(&members);
+    incident.cleared = vec![cleared(&long)];
+
+    let told = entries(&incident, &members, &[long], &[]);
+
+    assert_eq!(titles(&told), ["docs at 12:10", "docs at 12:10", "Down"]);
+}
+
+#[test]
+fn one_moment_reads_changes_alerts_notes() {
+    let cause = change("c1", "api", "15:06", Some("15:06"));
+    let members = [episode("a1", "api", "15:06", Some("15:10"))];
+    let mut incident = incident(&members);
+    incident.suspects = vec![suspect(&cause)];
+
+    let told = entries(&incident, &members, &[cause], &[note("15:06", "so it begins")]);
+
+    let kinds: Vec<_> = told.iter().map(|entry| entry.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            EntryKind::ChangeFinished,
+            EntryKind::AlertFiring,
+            EntryKind::Note,
+            EntryKind::AlertResolved
+        ]
+    );
+    assert_eq!(told.first().and_then(|entry| entry.lasted_seconds), Some(0));
+}
+
+#[test]
+fn notes_of_another_time_place_or_incident_are_left_out() {
+    let members = [episode("a1", "api", "15:06", Some("16:00"))];
+    let incident = incident(&members);
+    let about = |mut note: Note, service: &str| {
+        note.labels.insert("service", service);
+        note
+    };
+    let of = |mut note: Note, incident: &str| {
+        note.incident = Some(incident.to_owned());
+        note
+    };
+    let notes = [
+        note("12:00", "before"),
+        note("14:52", "within the onset"),
+        about(note("15:30", "of the service"), "api"),
+        about(note("15:30", "of another service"), "mail"),
+        of(note("15:30", "of another incident"), "inc_2"),
+        note("16:01", "after"),
+        of(note("19:00", "of the incident, later"), "inc_1"),
+        of(note("19:01", "of its alert, later"), "a1"),
+    ];
+
+    let told = entries(&incident, &members, &[], &notes);
+
+    assert_eq!(
+        titles(&told),
+        [
+            "within the onset",
+            "Down",
+            "of the service",
+            "Down",
+            "of the incident, later",
+            "of its alert, later"
+        ]
+    );
+}
+
+#[test]
+fn a_range_tells_everything_in_it() {
+    let planned = Change { status: Status::Planned, ..change("c1", "api", "14:00", None) };
+    let failed = Change { status: Status::Failed, ..change("c2", "api", "14:10", Some("14:11")) };
+    let canceled =
+        Change { status: Status::Canceled, ..change("c3", "api", "14:20", Some("14:20")) };
+
+    let told = between(
+        &[episode("a1", "api", "14:30", None)],
+        &[canceled, failed, planned],
+        &[note("14:40", "done")],
+    );
+
+    let kinds: Vec<_> = told.iter().map(|entry| entry.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            EntryKind::ChangePlanned,
+            EntryKind::ChangeStarted,
+            EntryKind::ChangeFailed,
+            EntryKind::ChangeCanceled,
+            EntryKind::AlertFiring,
+            EntryKind::Note
+        ]
+    );
+}
+
+#[test]
+fn an_entry_survives_its_json() {
+    let cause = change("c1", "nodes", "13:21", Some("13:58"));
+    let members = [episode("a1", "api", "15:06", Some("17:00"))];
+    let mut incident = incident(&members);
+    incident.suspects = vec![suspect(&cause)];
+    let told = entries(&incident, &members, &[cause], &[note("15:30", "hm")]);
+
+    let json = serde_json::to_string(&told).unwrap();
+
+    assert_eq!(serde_json::from_str::<Vec<Entry>>(&json).unwrap(), told);
+    assert!(json.contains(r#""role":"suspect","rank":1,"probability":0.9"#), "{json}");
+}
+
+/// A little world: few services and few minutes, so that lines collide in everything.
+fn worlds() -> impl Strategy<Value = (Vec<Episode>, Vec<Change>, Vec<Note>)> {
+    let service = || prop_oneof![Just("api"), Just("mail")];
+    let minute = |minute: u32| format!("15:{minute:02}");
+    let episode = (0..99u32, service(), 0..9u32, proptest::option::of(0..9u32)).prop_map(
+        move |(id, service, starts, lasts)| {
+            let ends = lasts.map(|lasts| minute(starts + lasts));
+            episode(&format!("a{id}"), service, &minute(starts), ends.as_deref())
+        },
+    );
+    let change = (0..99u32, service(), 0..9u32, proptest::option::of(0..9u32)).prop_map(
+        move |(id, service, starts, lasts)| {
+            let ends = lasts.map(|lasts| minute(starts + lasts));
+            change(&format!("c{id}"), service, &minute(starts), ends.as_deref())
+        },
+    );
+    let note = (0..20u32, "[ab]").prop_map(move |(at, text)| note(&minute(at), &text));
+    (
+        proptest::collection::vec(episode, 1..6),
+        proptest::collection::vec(change, 0..6),
+        proptest::collection::vec(note, 0..4),
+    )
+}
+
+/// The same things in another order.
+fn shuffled() -> impl Strategy<Value = [(Vec<Episode>, Vec<Change>, Vec<Note>); 2]> {
+    worlds().prop_flat_map(|world| {
+        let (episodes, changes, notes) = world.clone();
+        let other = (
+            Just(episodes).prop_shuffle(),
+            Just(changes).prop_shuffle(),
+            Just(notes).prop_shuffle(),
+        );
+        (Just(world), other).prop_map(|(one, other)| [one, other])
+    })
+}
+
+/// An incident in which each change has a part, by the last digit of its id.
+fn story(episodes: &[Episode], changes: &[Change]) -> Incident {
+    let mut incident = incident(episodes);
+    for change in changes {
+        match change.id.0.bytes().last() {
+            Some(b'0'..=b'2') => incident.cleared.push(cleared(change)),
+            Some(b'3'..=b'6') => incident.suspects.push(suspect(change)),
+            _ => incident.responses.push(change.id.clone()),
+        }
+    }
+    incident
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_what_comes_in_decides_nothing([one, other] in shuffled()) {
+        let incident = story(&one.0, &one.1);
+        prop_assert_eq!(
+            entries(&incident, &one.0, &one.1, &one.2),
+            entries(&incident, &other.0, &other.1, &other.2)
+        );
+        prop_assert_eq!(
+            between(&one.0, &one.1, &one.2),
+            between(&other.0, &other.1, &other.2)
+        );
+    }
+
+    #[test]
+    fn every_alert_and_every_part_is_told_and_time_never_goes_back(
+        (episodes, changes, notes) in worlds()
+    ) {
+        let incident = story(&episodes, &changes);
+        let told = entries(&incident, &episodes, &changes, &notes);
+
+        prop_assert!(told.is_sorted_by_key(|entry| entry.at));
+        let ends = |kind| told.iter().filter(|entry| entry.kind == kind).count();
+        prop_assert_eq!(ends(EntryKind::AlertFiring), episodes.len());
+        let over = episodes.iter().filter(|episode| episode.ends_at.is_some()).count();
+        prop_assert_eq!(ends(EntryKind::AlertResolved), over);
+        for id in incident.responses.iter().chain(incident.suspects.iter().map(|one| &one.change)) {
+            prop_assert!(told.iter().any(|entry| entry.change.as_ref() == Some(id)), "{} is missing", id);
+        }
+    }
+}
