@@ -1,6 +1,7 @@
 //! antecede: which change came before these alerts and caused them?
 
 pub mod event;
+pub mod wire;
 pub mod store;
 pub mod catalog;
 pub mod rules;
