@@ -1,0 +1,257 @@
+//! What the daemon counts and times of itself, for Prometheus.
+//!
+//! One struct, on a registry that is passed in, with one method for each thing that happens. No
+//! label has a value that came from outside: the number of series is fixed by this file.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector,
+};
+
+use crate::{
+    correlate::{Assessment, State},
+    store::{Logged, Size},
+};
+
+/// Seconds: from a commit in a page cache to a disk that others keep busy.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// All metrics of the daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    ingest_events: IntCounterVec,
+    ingest_requests: IntCounterVec,
+    ingest_duration: Histogram,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
+    truncated_alerts: IntCounter,
+    engine_events: IntCounterVec,
+    engine_lag_events: IntGauge,
+    engine_lag_seconds: Gauge,
+    behind_since: Mutex<Option<Instant>>,
+    fold_duration: Histogram,
+    assessment_duration: Histogram,
+    incidents: IntGaugeVec,
+    store_rows: IntGaugeVec,
+    store_bytes: IntGaugeVec,
+}
+
+/// How many things of one request went which way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Taken {
+    /// Stored.
+    pub accepted: usize,
+    /// There already.
+    pub duplicates: usize,
+    /// Understood, and none of our business.
+    pub ignored: usize,
+    /// Not understood.
+    pub rejected: usize,
+}
+
+impl Metrics {
+    /// All metrics, at zero, on this registry.
+    ///
+    /// # Errors
+    /// The registry has metrics of these names.
+    pub fn new(registry: Registry) -> prometheus::Result<Self> {
+        let on = &Maker { registry: &registry };
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let build = on.gauges("build_info", "Which program this is", &["version", "revision"])?;
+        let revision = option_env!("ANTECEDE_REVISION").unwrap_or("unknown");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
+        let metrics = Self {
+            ingest_events: on.counters(
+                "ingest_events_total",
+                "Things that were posted, by what became of them",
+                &["source", "result"],
+            )?,
+            ingest_requests: on.counters(
+                "ingest_requests_total",
+                "Requests that posted something",
+                &["source", "code"],
+            )?,
+            ingest_duration: on.histogram(
+                "ingest_duration_seconds",
+                "From a post's first byte to its acknowledgement",
+            )?,
+            http_requests: on.counters(
+                "http_requests_total",
+                "Requests, by the path's form",
+                &["route", "code"],
+            )?,
+            http_duration: on.histograms(
+                "http_request_duration_seconds",
+                "Time to answer a request",
+                &["route"],
+            )?,
+            truncated_alerts: on.counter(
+                "alertmanager_truncated_alerts_total",
+                "Alerts that Alertmanager left out of its webhooks (max_alerts)",
+            )?,
+            engine_events: on.counters(
+                "engine_events_total",
+                "Events folded, by whether they came behind the horizon",
+                &["late"],
+            )?,
+            engine_lag_events: on
+                .gauge("engine_lag_events", "Events in the log that are not yet assessed")?,
+            engine_lag_seconds: on.seconds(
+                "engine_lag_seconds",
+                "For how long there have been events that are not yet assessed",
+            )?,
+            behind_since: Mutex::default(),
+            fold_duration: on.histogram(
+                "fold_duration_seconds",
+                "From a batch of the log to its place in the state",
+            )?,
+            assessment_duration: on
+                .histogram("assessment_duration_seconds", "Time to assess the window")?,
+            incidents: on.gauges("incidents", "Incidents in the window, by state", &["state"])?,
+            store_rows: on.gauges("store_rows", "Rows of a store", &["store"])?,
+            store_bytes: on.gauges("store_bytes", "Bytes on disk of a store", &["store"])?,
+            registry,
+        };
+        Ok(metrics)
+    }
+
+    /// A post was taken, whole or in part.
+    pub fn took(&self, source: &'static str, taken: Taken) {
+        let Taken { accepted, duplicates, ignored, rejected } = taken;
+        for (result, count) in [
+            ("accepted", accepted),
+            ("duplicate", duplicates),
+            ("ignored", ignored),
+            ("rejected", rejected),
+        ] {
+            let counter = self.ingest_events.with_label_values(&[source, result]);
+            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Alertmanager said that it left alerts out.
+    pub fn alerts_were_truncated(&self, count: u64) {
+        self.truncated_alerts.inc_by(count);
+    }
+
+    /// A post was answered.
+    pub fn ingest_answered(&self, source: &'static str, code: u16, took: Duration) {
+        self.ingest_requests.with_label_values(&[source, &code.to_string()]).inc();
+        self.ingest_duration.observe(took.as_secs_f64());
+    }
+
+    /// A request was answered.
+    pub fn http_answered(&self, route: &'static str, code: u16, took: Duration) {
+        self.http_requests.with_label_values(&[route, &code.to_string()]).inc();
+        self.http_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// The engine takes in a batch of the log.
+    pub fn engine_takes(&self, batch: &[Logged]) {
+        let late = batch.iter().filter(|logged| logged.late).count();
+        for (label, count) in [("true", late), ("false", batch.len() - late)] {
+            let counter = self.engine_events.with_label_values(&[label]);
+            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The window was assessed.
+    pub fn assessed(&self, took: Duration, assessment: &Assessment) {
+        self.assessment_duration.observe(took.as_secs_f64());
+        for state in [State::Open, State::Quiet, State::Closed] {
+            let count = assessment.incidents.iter().filter(|one| one.state == state).count();
+            self.incidents.with_label_values(&[state.word()]).set(gauge_of(count));
+        }
+    }
+
+    /// A batch is in the state.
+    pub fn engine_wrote(&self, took: Duration) {
+        self.fold_duration.observe(took.as_secs_f64());
+    }
+
+    /// So many events of the log are not assessed.
+    pub fn engine_lags(&self, events: u64) {
+        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if events == 0 { None } else { since.or_else(|| Some(Instant::now())) };
+        self.engine_lag_events.set(gauge_of(events));
+        self.engine_lag_seconds.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+    }
+
+    /// A store was measured.
+    pub fn store_holds(&self, store: &'static str, size: Size) {
+        self.store_rows.with_label_values(&[store]).set(gauge_of(size.rows));
+        self.store_bytes.with_label_values(&[store]).set(gauge_of(size.bytes));
+    }
+
+    /// All of it in Prometheus' text form.
+    ///
+    /// # Errors
+    /// Two metrics have one name.
+    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn gauge_of(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Makes metrics and registers them.
+struct Maker<'a> {
+    registry: &'a Registry,
+}
+
+impl Maker<'_> {
+    fn register<M>(&self, metric: M) -> prometheus::Result<M>
+    where
+        M: prometheus::core::Collector + Clone + 'static,
+    {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.register(IntCounter::with_opts(opts(name, help))?)
+    }
+
+    fn counters(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.register(IntCounterVec::new(opts(name, help), by)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.register(IntGauge::with_opts(opts(name, help))?)
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.register(Gauge::with_opts(opts(name, help))?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(opts(name, help), by)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        self.register(Histogram::with_opts(buckets(name, help))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<HistogramVec> {
+        self.register(HistogramVec::new(buckets(name, help), by)?)
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("antecede")
+}
+
+fn buckets(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec())
+}
