@@ -8,6 +8,7 @@ pub mod rules;
 pub mod correlate;
 pub mod timeline;
 pub mod engine;
+pub mod http;
 pub mod clock;
 pub mod document;
 pub mod duration;

@@ -1,0 +1,130 @@
+//! The outside's window: what the daemon takes, and what it answers.
+//!
+//! In: HTTP requests. Out: events handed to the log, and answers read from the state or folded as
+//! of a time. `route` says which paths there are, `reply` which errors. Nothing is acknowledged
+//! before it is durable, no request is unbounded, and no error is a warp rejection: those mean
+//! "try the next route".
+
+mod auth;
+mod body;
+mod ingest;
+mod ops;
+mod params;
+mod query;
+mod reply;
+mod route;
+mod server;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{auth::Tokens, server::serve};
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{Semaphore, watch};
+use warp::{
+    Filter as _,
+    filters::BoxedFilter,
+    http::{HeaderMap, Method},
+    reply::Response,
+};
+
+use self::{
+    body::Body,
+    ingest::Source,
+    reply::ApiError,
+    route::{Target, target},
+};
+use crate::{engine::Handle, metrics::Metrics};
+
+/// So many reads of the store or of the log run at once; more wait.
+const READS_MAX: usize = 8;
+
+/// What answering needs.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is known.
+    pub engine: Handle,
+    /// The hash of the configuration that answers are given under.
+    pub config: String,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who may come in; `None`: everybody who reaches the address.
+    pub tokens: Option<Tokens>,
+    /// A request's body is cut off here.
+    pub body_bytes_max: usize,
+    /// Whether the engine has caught up since the start.
+    pub ready: watch::Receiver<bool>,
+}
+
+/// Answers requests; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api {
+    parts: Arc<Parts>,
+    reads: Arc<Semaphore>,
+}
+
+/// A request, before its body is read.
+struct Request {
+    method: Method,
+    headers: HeaderMap,
+    query: Vec<(String, String)>,
+    body: Body,
+}
+
+/// Everything that can be asked for.
+pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
+    let request = warp::method()
+        .and(warp::header::headers_cloned())
+        .and(warp::query::<Vec<(String, String)>>())
+        .and(body::streamed())
+        .map(|method, headers, query, body| Request { method, headers, query, body });
+    target()
+        .and(request)
+        .then(move |target, request| {
+            let api = api.clone();
+            async move { api.answer(target, request).await }
+        })
+        .boxed()
+}
+
+impl Api {
+    /// Answers out of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts), reads: Arc::new(Semaphore::new(READS_MAX)) }
+    }
+
+    async fn answer(self, target: Target, request: Request) -> Response {
+        let started = Instant::now();
+        let (route, source) = (target.route(), target.source(&request.method));
+        let response = match self.dispatch(target, request).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(),
+        };
+        let code = response.status().as_u16();
+        self.parts.metrics.http_answered(route, code, started.elapsed());
+        if let Some(source) = source {
+            self.parts.metrics.ingest_answered(source.word(), code, started.elapsed());
+        }
+        response
+    }
+
+    async fn dispatch(&self, target: Target, request: Request) -> Result<Response, ApiError> {
+        if matches!(target, Target::Unknown) {
+            return Err(ApiError::not_found("there is nothing at this path"));
+        }
+        let methods = target.methods();
+        if !methods.contains(&request.method) {
+            return Err(ApiError::method_not_allowed(methods));
+        }
+        if let (Some(tokens), false) = (&self.parts.tokens, target.is_open()) {
+            tokens.admit(&request.headers)?;
+        }
+        match target.source(&request.method) {
+            Some(source) => self.ingest(source, request).await,
+            None => self.ask(target, request.query).await,
+        }
+    }
+}

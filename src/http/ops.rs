@@ -1,0 +1,46 @@
+//! What supervisors ask: whether it lives, whether it is ready, and its metrics.
+
+use std::sync::Arc;
+
+use warp::reply::Response;
+
+use super::{
+    Api,
+    reply::{ApiError, typed},
+};
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// Prometheus' text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+impl Api {
+    /// The process answers.
+    pub(super) fn healthy() -> Response {
+        typed(PLAIN, b"healthy\n".to_vec())
+    }
+
+    /// Whether answers hold all that was in the log at the start.
+    pub(super) fn ready(&self) -> Result<Response, ApiError> {
+        if *self.parts.ready.borrow() {
+            return Ok(typed(PLAIN, b"ready\n".to_vec()));
+        }
+        let assessed = self.parts.engine.assessed().0;
+        let detail = format!("starting: the log is assessed up to {assessed}");
+        Err(ApiError::not_yet(detail))
+    }
+
+    pub(super) async fn metrics_page(&self) -> Result<Response, ApiError> {
+        let (engine, metrics) = (self.parts.engine.clone(), Arc::clone(&self.parts.metrics));
+        let text = self.in_turn(move || {
+            let end = engine.log().end()?;
+            metrics.engine_lags(end.0.saturating_sub(engine.assessed().0));
+            metrics.store_holds("log", engine.log().size()?);
+            metrics.store_holds("state", engine.state().size()?);
+            metrics.text().map_err(|error| {
+                tracing::error!(%error, "the metrics cannot be written");
+                ApiError::internal()
+            })
+        });
+        Ok(typed(METRICS, text.await?))
+    }
+}

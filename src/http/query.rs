@@ -1,0 +1,247 @@
+//! What is asked: read from the state as of now, or from a fold of the log as of then. The two are
+//! the same [`View`], so an answer does not know which it comes from.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use warp::reply::Response;
+
+use super::{
+    Api,
+    params::{LIST, MOMENT, Params, Selection, When, cursor},
+    reply::{ApiError, json},
+    route::{Id, Target},
+    view::{Alert, Answered, Cause, Impacts, List, One, Timeline, incident_labels},
+};
+use crate::{
+    clock,
+    correlate::Incident,
+    event::{Change, ChangeId, Note, Time},
+    rules::change_labels,
+    store::{Page, Paged, StoreError, View},
+    timeline,
+};
+
+/// A query waits so long for its turn to read.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeline's range, where the query gives no start.
+const TIMELINE_RANGE: TimeDelta = TimeDelta::hours(24);
+/// A timeline is made from at most so many pages of alerts, ...
+const TIMELINE_PAGES_MAX: usize = 20;
+/// ... and of changes, of this size, ...
+const TIMELINE_PAGE: usize = 1_000;
+/// ... and of so many notes.
+const TIMELINE_NOTES_MAX: usize = 5_000;
+
+/// What one answer is read from, and the time that it is as of.
+struct Moment<'a> {
+    view: &'a dyn View,
+    at: Time,
+}
+
+impl Api {
+    /// Answers a query. What is wrong with it is said before anything is waited for or read.
+    pub(super) async fn ask(
+        &self,
+        target: Target,
+        query: Vec<(String, String)>,
+    ) -> Result<Response, ApiError> {
+        let params = Params::new(query, parameters(&target))?;
+        let (when, select) = (params.when()?, params.selection()?);
+        match target {
+            Target::Incidents => self.read(when, move |moment| incidents(moment, &select)).await,
+            Target::Incident(id) => self.read(when, move |moment| incident(moment, &id)).await,
+            Target::Suspects(id) => {
+                self.read(when, move |moment| Ok(Cause::from(moment.incident(&id)?))).await
+            }
+            Target::Impact(id) => {
+                self.read(when, move |moment| Ok(Impacts::from(moment.incident(&id)?))).await
+            }
+            Target::IncidentTimeline(id) => {
+                self.read(when, move |moment| incident_timeline(moment, &id)).await
+            }
+            Target::Changes => self.read(when, move |moment| changes(moment, &select)).await,
+            Target::Change(id) => self.read(when, move |moment| change(moment, id)).await,
+            Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
+            Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
+            Target::Metrics => self.metrics_page().await,
+            Target::Healthy => Ok(Self::healthy()),
+            Target::Ready => self.ready(),
+            Target::AlertmanagerWebhook | Target::Notes | Target::Unknown => {
+                Err(ApiError::not_found("nothing is asked for here"))
+            }
+        }
+    }
+
+    /// Answers with what `work` reads, once as much of the log is assessed as was asked for.
+    async fn read<T: Serialize + Send + 'static>(
+        &self,
+        when: When,
+        work: impl FnOnce(&Moment<'_>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        if let Some((seq, timeout)) = when.wait
+            && !self.parts.engine.wait(seq, timeout).await
+        {
+            let assessed = self.parts.engine.assessed().0;
+            let detail = format!("assessed up to {assessed}, not yet up to {}", seq.0);
+            return Err(ApiError::not_yet(detail));
+        }
+        let engine = self.parts.engine.clone();
+        let read = move || {
+            if let Some(at) = when.at {
+                let view = &engine.as_of(at)?;
+                return Ok((at, work(&Moment { view, at })?));
+            }
+            let (view, at) = (engine.state().as_ref(), clock::now());
+            Ok((at, work(&Moment { view, at })?))
+        };
+        let (at, body) = self.in_turn(read).await?;
+        Ok(json(&Answered { at, config: &self.parts.config, body }))
+    }
+
+    /// Runs what blocks, a bounded number at once.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.reads).acquire_owned());
+        let Ok(Ok(turn)) = turn.await else { return Err(ApiError::busy()) };
+        let work = move || {
+            let result = work();
+            drop(turn);
+            result
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a query failed");
+            Err(ApiError::internal())
+        })
+    }
+}
+
+/// The parameters that a query may have; `None`: any, they are not looked at.
+const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]]> {
+    match target {
+        Target::Incidents => Some(&[&LIST, &["state"], &MOMENT]),
+        Target::Changes => Some(&[&LIST, &MOMENT]),
+        Target::Alerts => Some(&[&LIST, &["firing"], &MOMENT]),
+        Target::Timeline => Some(&[&["start", "end", "match[]"], &MOMENT]),
+        Target::Change(_)
+        | Target::Incident(_)
+        | Target::Suspects(_)
+        | Target::IncidentTimeline(_)
+        | Target::Impact(_) => Some(&[&MOMENT]),
+        Target::AlertmanagerWebhook
+        | Target::Notes
+        | Target::Metrics
+        | Target::Healthy
+        | Target::Ready
+        | Target::Unknown => None,
+    }
+}
+
+impl Moment<'_> {
+    fn incident(&self, Id(id): &Id) -> Result<Incident, ApiError> {
+        let found = self.view.incident(id)?.map(|incident| incident.at(self.at));
+        let nothing = || format!("no incident, and no alert in one, has the id {id:?}");
+        found.ok_or_else(|| ApiError::not_found(nothing()))
+    }
+}
+
+fn list<T>(name: &'static str, page: Paged<T>) -> List<T> {
+    List { name, items: page.items, next: page.next.as_ref().map(cursor) }
+}
+
+fn incidents(moment: &Moment<'_>, select: &Selection) -> Result<List<Incident>, ApiError> {
+    let mut page = moment.view.incidents(&select.page, &|incident| {
+        select.state.is_none_or(|state| incident.clone().at(moment.at).state == state)
+            && select.matching.holds(|| incident_labels(incident))
+    })?;
+    page.items = page.items.into_iter().map(|incident| incident.at(moment.at)).collect();
+    Ok(list("incidents", page))
+}
+
+fn incident(moment: &Moment<'_>, id: &Id) -> Result<One<Incident>, ApiError> {
+    Ok(One { name: "incident", thing: moment.incident(id)? })
+}
+
+fn changes(moment: &Moment<'_>, select: &Selection) -> Result<List<Change>, ApiError> {
+    let keep = |change: &Change| select.matching.holds(|| change_labels(change));
+    Ok(list("changes", moment.view.changes(&select.page, &keep)?))
+}
+
+fn change(moment: &Moment<'_>, Id(id): Id) -> Result<One<Change>, ApiError> {
+    let id = ChangeId(id);
+    let nothing = || ApiError::not_found(format!("no change has the id {:?}", id.0));
+    Ok(One { name: "change", thing: moment.view.change(&id)?.ok_or_else(nothing)? })
+}
+
+fn alerts(moment: &Moment<'_>, select: &Selection) -> Result<List<Alert>, ApiError> {
+    let Paged { items, next } = moment.view.episodes(&select.page, &|episode| {
+        select.firing.is_none_or(|firing| episode.fires() == firing)
+            && select.matching.holds(|| episode.scope.labels().clone())
+    })?;
+    let items = items.into_iter().map(|(episode, incident)| Alert { episode, incident }).collect();
+    Ok(list("alerts", Paged { items, next }))
+}
+
+fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError> {
+    let incident = moment.incident(id)?;
+    let members = moment.view.members(&incident.id)?;
+    let suspects = incident.suspects.iter().flat_map(|suspect| &suspect.changes);
+    let cleared = incident.cleared.iter().flat_map(|cleared| &cleared.changes);
+    let mut changes = Vec::new();
+    for id in suspects.chain(cleared).chain(&incident.responses) {
+        changes.extend(moment.view.change(id)?);
+    }
+    let begun = incident.suspects.iter().map(|suspect| suspect.started_at);
+    let onsets = incident.families.iter().map(|family| family.onset_from);
+    let from = begun.chain(onsets).fold(incident.started_at, Time::min);
+    let (notes, truncated) = notes(moment, from, moment.at)?;
+    let entries = timeline::entries(&incident, &members, &changes, &notes);
+    Ok(Timeline { incident: Some(incident.id), entries, truncated })
+}
+
+fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiError> {
+    let end = select.page.end.unwrap_or(moment.at);
+    let start = select.page.start.or_else(|| end.checked_sub_signed(TIMELINE_RANGE)).unwrap_or(end);
+    let page = Page { start: Some(start), end: Some(end), after: None, limit: TIMELINE_PAGE };
+    let (episodes, more_episodes) = collect(page.clone(), |page| {
+        moment.view.episodes(page, &|one| select.matching.holds(|| one.scope.labels().clone()))
+    })?;
+    let (changes, more_changes) = collect(page, |page| {
+        moment.view.changes(page, &|one| select.matching.holds(|| change_labels(one)))
+    })?;
+    let (mut notes, more_notes) = notes(moment, start, end)?;
+    notes.retain(|note| select.matching.holds(|| note.labels.clone()));
+    let episodes: Vec<_> = episodes.into_iter().map(|(episode, _)| episode).collect();
+    let mut entries = timeline::between(&episodes, &changes, &notes);
+    // What lasts has two entries, of which one may be out of the range.
+    entries.retain(|entry| start <= entry.at && entry.at <= end);
+    let truncated = more_episodes || more_changes || more_notes;
+    Ok(Timeline { incident: None, entries, truncated })
+}
+
+/// The notes of a range, and whether there may be more than are taken.
+fn notes(moment: &Moment<'_>, from: Time, to: Time) -> Result<(Vec<Note>, bool), StoreError> {
+    let notes = moment.view.notes(from, to, TIMELINE_NOTES_MAX)?;
+    let more = notes.len() == TIMELINE_NOTES_MAX;
+    Ok((notes, more))
+}
+
+/// The first pages of a list, and whether there are more.
+pub(super) fn collect<T>(
+    mut page: Page,
+    read: impl Fn(&Page) -> Result<Paged<T>, StoreError>,
+) -> Result<(Vec<T>, bool), StoreError> {
+    let mut all = Vec::new();
+    for _ in 0..TIMELINE_PAGES_MAX {
+        let Paged { items, next } = read(&page)?;
+        all.extend(items);
+        if next.is_none() {
+            return Ok((all, false));
+        }
+        page.after = next;
+    }
+    Ok((all, true))
+}

@@ -1,0 +1,179 @@
+//! The one table of errors, as `application/problem+json` (RFC 9457), and replies in JSON.
+
+use serde::Serialize;
+use warp::{
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use crate::{
+    store::StoreError,
+    wire::{Refused, Rejected},
+};
+
+/// How many seconds to stay away from what is behind, or full: that passes soon.
+const SOON: u64 = 1;
+/// How many seconds to stay away from what is broken or overrun.
+const LATER: u64 = 5;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(super) struct ApiError(Box<Problem>);
+
+#[derive(Debug)]
+struct Problem {
+    status: StatusCode,
+    detail: String,
+    field: Option<String>,
+    hint: Option<String>,
+    rejected: Vec<Rejected>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The body of an error.
+#[derive(Serialize)]
+struct Body<'a> {
+    status: u16,
+    title: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rejected: &'a [Rejected],
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            status,
+            detail: detail.into(),
+            field: None,
+            hint: None,
+            rejected: Vec::new(),
+            headers: Vec::new(),
+        }))
+    }
+
+    /// A parameter of the query is not what it should be.
+    pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, detail);
+        error.0.field = Some(name.to_owned());
+        error
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(super) fn method_not_allowed(allowed: &[Method]) -> Self {
+        let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allowed}"))
+            .header(header::ALLOW, &allowed)
+    }
+
+    pub(super) fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+            .header(header::WWW_AUTHENTICATE, "Bearer realm=\"antecede\"")
+    }
+
+    /// None of what was posted was understood.
+    pub(super) fn all_rejected(rejected: Vec<Rejected>) -> Self {
+        let detail = "nothing in the body could be taken";
+        let mut error = Self::new(StatusCode::BAD_REQUEST, detail);
+        error.0.rejected = rejected;
+        error
+    }
+
+    fn unavailable(detail: impl Into<String>, seconds: u64) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .header(header::RETRY_AFTER, &seconds.to_string())
+    }
+
+    /// The engine is not as far as is needed.
+    pub(super) fn not_yet(detail: impl Into<String>) -> Self {
+        Self::unavailable(detail, SOON)
+    }
+
+    /// All readers are busy.
+    pub(super) fn busy() -> Self {
+        Self::unavailable("too many queries run at once", LATER)
+    }
+
+    /// Our own fault; the log says which.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the daemon's log says why")
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.0.headers.push((name, value));
+        }
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let Problem { status, detail, field, hint, rejected, headers } = *self.0;
+        let body = Body {
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or_default(),
+            detail: &detail,
+            field: field.as_deref(),
+            hint: hint.as_deref(),
+            rejected: &rejected,
+        };
+        let mut response = typed("application/problem+json", to_json(&body));
+        *response.status_mut() = status;
+        response.headers_mut().extend(headers);
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::unavailable(error.to_string(), SOON),
+            StoreError::Unavailable(_) => {
+                tracing::error!(%error, "a store cannot be used");
+                Self::unavailable("the store is not available", LATER)
+            }
+            StoreError::Damaged { .. } | StoreError::Refused { .. } => {
+                tracing::error!(%error, "a store cannot be used");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(Refused { field, reason }: Refused) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, reason);
+        error.0.field = field;
+        error
+    }
+}
+
+/// A reply in JSON.
+pub(super) fn json(body: &impl Serialize) -> Response {
+    typed("application/json", to_json(body))
+}
+
+/// A reply of this media type.
+pub(super) fn typed(media_type: &'static str, body: Vec<u8>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    // Replies hold strings, numbers and maps with string keys: JSON can say all of them.
+    serde_json::to_vec(body).unwrap_or_default()
+}

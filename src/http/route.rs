@@ -1,0 +1,166 @@
+//! The one list of paths: which there are, which methods each takes, and what it is called where
+//! requests are counted.
+
+use std::str::FromStr;
+
+use warp::{Filter as _, filters::BoxedFilter, http::Method};
+
+use super::Source;
+
+/// What a path stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    AlertmanagerWebhook,
+    Notes,
+    Changes,
+    Change(Id),
+    Incidents,
+    Incident(Id),
+    Suspects(Id),
+    IncidentTimeline(Id),
+    Impact(Id),
+    Alerts,
+    Timeline,
+    Metrics,
+    Healthy,
+    Ready,
+    Unknown,
+}
+
+/// An id out of a path, percent-decoded: a sender's ids may hold a slash.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Id(pub(super) String);
+
+impl FromStr for Id {
+    type Err = ();
+
+    fn from_str(segment: &str) -> Result<Self, ()> {
+        let mut decoded = Vec::with_capacity(segment.len());
+        let mut bytes = segment.bytes();
+        while let Some(byte) = bytes.next() {
+            decoded.push(match byte {
+                b'%' => hex(bytes.next())? << 4 | hex(bytes.next())?,
+                plain => plain,
+            });
+        }
+        String::from_utf8(decoded).map(Self).map_err(drop)
+    }
+}
+
+fn hex(digit: Option<u8>) -> Result<u8, ()> {
+    let value = char::from(digit.ok_or(())?).to_digit(16).ok_or(())?;
+    u8::try_from(value).map_err(drop)
+}
+
+/// Matches every path; one that stands for nothing is [`Target::Unknown`].
+pub(super) fn target() -> BoxedFilter<(Target,)> {
+    let incidents = warp::path!("api" / "v1" / "incidents" / ..).and(
+        warp::path::end()
+            .map(|| Target::Incidents)
+            .or(warp::path!(Id).map(Target::Incident))
+            .unify()
+            .or(warp::path!(Id / "suspects").map(Target::Suspects))
+            .unify()
+            .or(warp::path!(Id / "timeline").map(Target::IncidentTimeline))
+            .unify()
+            .or(warp::path!(Id / "impact").map(Target::Impact))
+            .unify(),
+    );
+    let events = warp::path!("webhooks" / "alertmanager")
+        .map(|| Target::AlertmanagerWebhook)
+        .or(warp::path!("api" / "v1" / "notes").map(|| Target::Notes))
+        .unify()
+        .or(warp::path!("api" / "v1" / "changes").map(|| Target::Changes))
+        .unify()
+        .or(warp::path!("api" / "v1" / "changes" / Id).map(Target::Change))
+        .unify()
+        .or(warp::path!("api" / "v1" / "alerts").map(|| Target::Alerts))
+        .unify()
+        .or(warp::path!("api" / "v1" / "timeline").map(|| Target::Timeline))
+        .unify();
+    let ops = warp::path!("metrics")
+        .map(|| Target::Metrics)
+        .or(warp::path!("-" / "healthy").map(|| Target::Healthy))
+        .unify()
+        .or(warp::path!("healthz").or(warp::path!("livez")).unify().map(|| Target::Healthy))
+        .unify()
+        .or(warp::path!("-" / "ready").or(warp::path!("readyz")).unify().map(|| Target::Ready))
+        .unify();
+    events
+        .boxed()
+        .or(incidents.boxed())
+        .unify()
+        .or(ops.boxed())
+        .unify()
+        .or(warp::any().map(|| Target::Unknown))
+        .unify()
+        .boxed()
+}
+
+impl Target {
+    /// The path's form: what it is counted under.
+    pub(super) const fn route(&self) -> &'static str {
+        match self {
+            Self::AlertmanagerWebhook => "/webhooks/alertmanager",
+            Self::Notes => "/api/v1/notes",
+            Self::Changes => "/api/v1/changes",
+            Self::Change(_) => "/api/v1/changes/{id}",
+            Self::Incidents => "/api/v1/incidents",
+            Self::Incident(_) => "/api/v1/incidents/{id}",
+            Self::Suspects(_) => "/api/v1/incidents/{id}/suspects",
+            Self::IncidentTimeline(_) => "/api/v1/incidents/{id}/timeline",
+            Self::Impact(_) => "/api/v1/incidents/{id}/impact",
+            Self::Alerts => "/api/v1/alerts",
+            Self::Timeline => "/api/v1/timeline",
+            Self::Metrics => "/metrics",
+            Self::Healthy => "/-/healthy",
+            Self::Ready => "/-/ready",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(super) const fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::AlertmanagerWebhook | Self::Notes => &[Method::POST],
+            Self::Changes => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Change(_)
+            | Self::Incidents
+            | Self::Incident(_)
+            | Self::Suspects(_)
+            | Self::IncidentTimeline(_)
+            | Self::Impact(_)
+            | Self::Alerts
+            | Self::Timeline
+            | Self::Metrics
+            | Self::Healthy
+            | Self::Ready => &[Method::GET, Method::HEAD],
+            Self::Unknown => &[],
+        }
+    }
+
+    /// Which form of events is posted here, if this posts any.
+    pub(super) fn source(&self, method: &Method) -> Option<Source> {
+        match self {
+            Self::AlertmanagerWebhook => Some(Source::Alertmanager),
+            Self::Notes => Some(Source::Notes),
+            Self::Changes => (method == Method::POST).then_some(Source::Changes),
+            Self::Change(_)
+            | Self::Incidents
+            | Self::Incident(_)
+            | Self::Suspects(_)
+            | Self::IncidentTimeline(_)
+            | Self::Impact(_)
+            | Self::Alerts
+            | Self::Timeline
+            | Self::Metrics
+            | Self::Healthy
+            | Self::Ready
+            | Self::Unknown => None,
+        }
+    }
+
+    /// Whether it is answered without a token: what supervisors ask.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self, Self::Healthy | Self::Ready)
+    }
+}

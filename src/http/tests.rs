@@ -1,0 +1,120 @@
+//! The API over real stores in a temporary directory: what is answered to what is asked.
+
+mod ingest;
+mod ops;
+mod params;
+mod query;
+mod socket;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use warp::{
+    http::{HeaderMap, StatusCode, header},
+    test::RequestBuilder,
+};
+
+use super::{Api, Parts, Tokens, routes};
+use crate::{
+    correlate::Model,
+    engine::Handle,
+    event::{Time, parse_time},
+    metrics::Metrics,
+    store::{Log, Seq, SqliteLog, SqliteState, State},
+};
+
+const BODY_MAX: usize = 64 << 10;
+
+/// A daemon without its engine: what is assessed is what a test says.
+struct Daemon {
+    state: Arc<SqliteState>,
+    assessed: watch::Sender<Seq>,
+    ready: watch::Sender<bool>,
+    api: Api,
+    _dir: TempDir,
+}
+
+/// A reply, read whole.
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        Self::with(|log| log, None)
+    }
+
+    fn with(log: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>, tokens: Option<Tokens>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let model = Arc::new(Model::default());
+        let on_disk = SqliteLog::open(dir.path(), model.settings.horizon).unwrap();
+        let state = Arc::new(SqliteState::open(dir.path()).unwrap());
+        let (assessed, assessed_so_far) = watch::channel(Seq(0));
+        let (ready, readiness) = watch::channel(false);
+        let log = log(Arc::new(on_disk));
+        let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
+        let engine = Handle::new(model, log, contract, assessed_so_far);
+        let api = Api::new(Parts {
+            engine,
+            config: "c0ffee".to_owned(),
+            metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
+            tokens,
+            body_bytes_max: BODY_MAX,
+            ready: readiness,
+        });
+        Self { state, assessed, ready, api, _dir: dir }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Reply {
+        let reply = request.reply(&routes(self.api.clone())).await;
+        let body = serde_json::from_slice(reply.body())
+            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(reply.body()).into_owned()));
+        Reply { status: reply.status(), headers: reply.headers().clone(), body }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.send(warp::test::request().path(path)).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Reply {
+        let request = warp::test::request().method("POST").path(path);
+        self.send(request.body(body.to_string())).await
+    }
+}
+
+impl Reply {
+    #[track_caller]
+    fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{:#}", self.body);
+        self.body
+    }
+
+    #[track_caller]
+    fn problem(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{:#}", self.body);
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        self.body
+    }
+}
+
+fn at(text: &str) -> Time {
+    parse_time(text).unwrap()
+}
+
+fn webhook(alerts: &[Value]) -> Value {
+    json!({"version": "4", "status": "firing", "alerts": alerts})
+}
+
+fn alert(name: &str) -> Value {
+    json!({
+        "status": "firing",
+        "labels": {"alertname": name},
+        "startsAt": "2023-02-23T19:13:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    })
+}

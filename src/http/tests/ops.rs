@@ -1,0 +1,95 @@
+//! Paths, methods, tokens, health and metrics.
+
+use std::fs;
+
+use serde_json::json;
+use warp::http::{StatusCode, header};
+
+use super::{Daemon, alert, webhook};
+use crate::http::Tokens;
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found() {
+    let daemon = Daemon::start();
+    for path in ["/", "/api/v1/incident", "/api/v1/incidents/a/b", "/api/v1/incidents/a/impact/b"] {
+        daemon.get(path).await.problem(404);
+    }
+}
+
+#[tokio::test]
+async fn a_known_path_names_its_methods() {
+    let daemon = Daemon::start();
+    for (method, path, allowed) in [
+        ("GET", "/webhooks/alertmanager", "POST"),
+        ("PUT", "/api/v1/changes", "GET, HEAD, POST"),
+        ("DELETE", "/api/v1/incidents/inc_1", "GET, HEAD"),
+        ("POST", "/-/ready", "GET, HEAD"),
+    ] {
+        let reply = daemon.send(warp::test::request().method(method).path(path)).await;
+        assert_eq!(reply.headers[header::ALLOW], allowed, "{method} {path}");
+        reply.problem(405);
+    }
+}
+
+#[tokio::test]
+async fn only_a_listed_token_comes_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    fs::write(&file, "\n").unwrap();
+    assert!(Tokens::load(&file).is_err(), "a file without a token lets everybody or nobody in");
+    fs::write(&file, "old-token\nnew-token\n\n").unwrap();
+    let daemon = Daemon::with(|log| log, Some(Tokens::load(&file).unwrap()));
+    let ask = |value: &str| {
+        let request = warp::test::request().path("/api/v1/incidents");
+        daemon.send(request.header("authorization", value))
+    };
+    for good in ["Bearer old-token", "bearer  new-token"] {
+        ask(good).await.ok();
+    }
+    for bad in ["Bearer", "Bearer ", "Bearer old-toke", "Bearer old-token2", "Basic old-token", ""]
+    {
+        let reply = ask(bad).await;
+        assert!(reply.headers.contains_key(header::WWW_AUTHENTICATE), "{bad}");
+        reply.problem(401);
+    }
+    daemon.get("/metrics").await.problem(401);
+    daemon.get("/-/healthy").await.ok();
+}
+
+#[tokio::test]
+async fn it_is_ready_once_the_engine_has_caught_up() {
+    let daemon = Daemon::start();
+    for path in ["/-/ready", "/readyz"] {
+        daemon.get(path).await.problem(503);
+    }
+    daemon.ready.send_replace(true);
+    for path in ["/-/ready", "/readyz", "/-/healthy", "/healthz", "/livez"] {
+        daemon.get(path).await.ok();
+        let head = daemon.send(warp::test::request().method("HEAD").path(path)).await;
+        assert_eq!(head.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let daemon = Daemon::start();
+    let mut body = webhook(&[alert("A"), alert("A"), json!({})]);
+    body["truncatedAlerts"] = json!(97);
+    daemon.post("/webhooks/alertmanager", &body).await.ok();
+    daemon.get("/nowhere").await.problem(404);
+    let text = daemon.get("/metrics").await.ok();
+    for line in [
+        r#"antecede_ingest_events_total{result="accepted",source="alertmanager"} 1"#,
+        r#"antecede_ingest_events_total{result="duplicate",source="alertmanager"} 1"#,
+        r#"antecede_ingest_events_total{result="rejected",source="alertmanager"} 1"#,
+        r#"antecede_ingest_requests_total{code="200",source="alertmanager"} 1"#,
+        r#"antecede_http_requests_total{code="404",route="unknown"} 1"#,
+        "antecede_alertmanager_truncated_alerts_total 97",
+        "antecede_engine_lag_events 1",
+        r#"antecede_store_rows{store="log"} 1"#,
+        "antecede_build_info{",
+        "process_open_fds",
+    ] {
+        assert!(text.as_str().unwrap().contains(line), "no {line} in\n{text}");
+    }
+}
