@@ -1,0 +1,99 @@
+//! How times, chances and lists are written for people.
+
+use chrono::NaiveDate;
+
+use crate::{
+    duration::say_duration,
+    event::{Labels, Time},
+};
+
+/// Writes the times of one story: the day only where it is another one than the story's first, and
+/// seconds only where some time of the story has any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    day: NaiveDate,
+    seconds: bool,
+}
+
+impl Clock {
+    /// The clock for a story that begins on the day of `first` and has these times.
+    pub(crate) fn new(first: Time, times: impl IntoIterator<Item = Time>) -> Self {
+        let seconds = times.into_iter().chain([first]).any(|time| time.timestamp() % 60 != 0);
+        Self { day: first.date_naive(), seconds }
+    }
+
+    /// `15:06`, `15:06:12`, or `02-24 15:06` on another day.
+    pub(crate) fn show(self, time: Time) -> String {
+        let clock = if self.seconds { "%H:%M:%S" } else { "%H:%M" };
+        if time.date_naive() == self.day {
+            time.format(clock).to_string()
+        } else {
+            time.format(&format!("%m-%d {clock}")).to_string()
+        }
+    }
+
+    /// `13:21 to 13:58`, `13:21` for a moment, `since 13:21` for what goes on.
+    pub(crate) fn show_span(self, from: Time, to: Option<Time>) -> String {
+        match to {
+            None => format!("since {}", self.show(from)),
+            Some(to) if to == from => self.show(from),
+            Some(to) => format!("{} to {}", self.show(from), self.show(to)),
+        }
+    }
+}
+
+/// `2023-02-23 15:06 UTC`.
+pub(crate) fn show_moment(time: Time) -> String {
+    let form =
+        if time.timestamp() % 60 == 0 { "%Y-%m-%d %H:%M UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
+    time.format(form).to_string()
+}
+
+/// `1 h 45 min before the first alert`.
+pub(crate) fn say_distance(change: Time, first_alert: Time) -> String {
+    let before = first_alert - change;
+    if before.num_seconds() == 0 {
+        "with the first alert".to_owned()
+    } else if before > chrono::TimeDelta::zero() {
+        format!("{} before the first alert", say_duration(before))
+    } else {
+        format!("{} after the first alert", say_duration(-before))
+    }
+}
+
+/// `98 %`; what is nearly nothing or nearly all is not rounded to it.
+pub(crate) fn say_probability(probability: f64) -> String {
+    let percent = (probability * 100.0).round();
+    if percent < 1.0 {
+        "<1 %".to_owned()
+    } else if percent > 99.0 {
+        ">99 %".to_owned()
+    } else {
+        format!("{percent} %")
+    }
+}
+
+/// `14 min`, or a dash for none at all.
+pub(crate) fn say_seconds(seconds: i64) -> String {
+    if seconds == 0 { "-".to_owned() } else { say_duration(chrono::TimeDelta::seconds(seconds)) }
+}
+
+/// `node-groups (production, staging)`: where something is, as far as it is known.
+pub(crate) fn say_place(services: &[String], environments: &[String]) -> String {
+    match (services.join(", "), environments.join(", ")) {
+        (services, environments) if environments.is_empty() => services,
+        (services, environments) if services.is_empty() => environments,
+        (services, environments) => format!("{services} ({environments})"),
+    }
+}
+
+/// The same of labels.
+pub(crate) fn say_place_of(labels: &Labels) -> String {
+    let values = |name| labels.values(name).map(str::to_owned).collect::<Vec<_>>();
+    say_place(&values("service"), &values("environment"))
+}
+
+/// `1 alert`, `2 alerts`.
+pub(crate) fn say_count(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

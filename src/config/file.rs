@@ -1,0 +1,249 @@
+//! The configuration file: section by section, each problem with its place.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use toml::Spanned;
+
+use super::{Config, REFUSAL_HINT, Server, Store};
+use crate::{
+    catalog::Catalog,
+    correlate::{Model, OnsetHint, Settings},
+    document::{Document, Section},
+    event::{CANONICAL, Mapping},
+    problem::Problem,
+    rules::{Matchers, RuleSet, SHIPPED, read_matchers},
+};
+
+/// Name and text of a file.
+type File = (String, String);
+
+/// Reads the file and all that it names.
+pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path)
+        .map_err(|error| vec![Problem::of_file(&name, format!("cannot be read: {error}"))])?;
+    let base = path.parent().unwrap_or(Path::new(""));
+
+    let document = Document::new(&name, &text);
+    let mut root = document.root();
+    let server = read_server(root.section("server"), base);
+    let store = read_store(root.section("store"));
+    let mapping = read_labels(root.section("labels"));
+    let settings = read_settings(&mut root);
+    let rule_files = read_rules(root.section("rules"), base);
+    let catalog_files = read_catalog(root.section("catalog"), base);
+    root.finish();
+
+    let mut problems = document.problems();
+    let rules = RuleSet::parse(&rule_files).unwrap_or_else(|more| {
+        problems.extend(more);
+        RuleSet::default()
+    });
+    let catalog = Catalog::parse(&catalog_files).unwrap_or_else(|more| {
+        problems.extend(more);
+        Catalog::default()
+    });
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Config { server, store, model: Model { mapping, rules, catalog, settings } })
+}
+
+fn read_server(mut section: Section<'_>, base: &Path) -> Server {
+    let mut server = Server::default();
+    let listen = section.text("listen").and_then(|text| {
+        section.parsed(&text, parse_address, "write an address and a port, as \"127.0.0.1:8377\"")
+    });
+    let place = listen.as_ref().map_or(section.place(), Spanned::span);
+    set(&mut server.listen, listen);
+    server.token_file = section.text("token_file").map(|file| base.join(file.into_inner()));
+    set(&mut server.allow_unauthenticated, section.truth("allow_unauthenticated"));
+    let body_bytes_max = section.count("body_bytes_max");
+    refuse_zero(&section, body_bytes_max.as_ref());
+    set(&mut server.body_bytes_max, body_bytes_max);
+    if let Some(why) = server.refusal() {
+        section.document().wrong(place, why, REFUSAL_HINT);
+    }
+    section.finish();
+    server
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_not_one| format!("{text:?} is not an address to listen on"))
+}
+
+fn read_store(mut section: Section<'_>) -> Store {
+    let mut store = Store::default();
+    // As written: data belongs to where the program runs, not to where its configuration lies.
+    if let Some(dir) = section.text("dir") {
+        store.dir = PathBuf::from(dir.into_inner());
+    }
+    section.finish();
+    store
+}
+
+fn read_labels(mut section: Section<'_>) -> Mapping {
+    let mut mapping = Mapping::default();
+    for canonical in CANONICAL {
+        let Some(names) = section.texts(canonical) else { continue };
+        if names.get_ref().is_empty() {
+            let what = format!("nothing would ever be the {canonical}");
+            section.document().wrong(names.span(), what, "leave it out to keep the default");
+        }
+        mapping.names.insert(canonical.to_owned(), plain(names).collect());
+    }
+    if let Some(values) = section.texts("not_services") {
+        mapping.not_services = plain(values).collect();
+    }
+    if let Some(names) = section.texts("drop_labels") {
+        mapping.drop_labels = plain(names).collect();
+    }
+    section.finish();
+    mapping
+}
+
+fn plain(list: Spanned<Vec<Spanned<String>>>) -> impl Iterator<Item = String> {
+    list.into_inner().into_iter().map(Spanned::into_inner)
+}
+
+fn read_settings(root: &mut Section<'_>) -> Settings {
+    let mut settings = Settings::default();
+    let mut section = root.section("correlation");
+    let durations = [
+        ("look_back", &mut settings.look_back),
+        ("horizon", &mut settings.horizon),
+        ("quiet", &mut settings.quiet),
+        ("span", &mut settings.span),
+        ("onset_lead", &mut settings.onset_lead),
+    ];
+    for (key, setting) in durations {
+        let written = section.duration(key);
+        if let Some(zero) = written.as_ref().filter(|written| written.get_ref().is_zero()) {
+            section.document().wrong(
+                zero.span(),
+                format!("`{key}` is 0"),
+                "write how long, as \"1h\"",
+            );
+        }
+        set(setting, written);
+    }
+    section.finish();
+    settings.onsets = root.sections("onset").into_iter().filter_map(read_onset).collect();
+    let mut section = root.section("impact");
+    if let Some(outage) = section.texts("outage") {
+        settings.outage = outage
+            .into_inner()
+            .into_iter()
+            .filter_map(|text| {
+                section.parsed(&text, Matchers::parse, "write them as 'alertname=\"SiteDown\"'")
+            })
+            .map(Spanned::into_inner)
+            .collect();
+    }
+    section.finish();
+    settings
+}
+
+fn read_onset(mut section: Section<'_>) -> Option<OnsetHint> {
+    let alert = section.need("alert", read_matchers);
+    let least = section.need("least", Section::duration);
+    let most = section.need("most", Section::duration);
+    if let (Some(least), Some(most)) = (&least, &most)
+        && least.get_ref() > most.get_ref()
+    {
+        section.document().wrong(most.span(), "`most` is less than `least`", "exchange them");
+    }
+    section.finish();
+    Some(OnsetHint {
+        alert: alert?.into_inner(),
+        least: least?.into_inner(),
+        most: most?.into_inner(),
+    })
+}
+
+/// The rule files in force: those that the program comes with, and those that are named.
+fn read_rules(mut section: Section<'_>, base: &Path) -> Vec<File> {
+    let document = section.document();
+    let mut files = Vec::new();
+    if section.truth("embedded").is_none_or(Spanned::into_inner) {
+        files.extend(SHIPPED.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+    if let Some(dir) = section.text("dir") {
+        let read = read_rule_files(&base.join(dir.get_ref()));
+        files.extend(
+            document
+                .checked(dir.span(), read, "name a directory of rule files")
+                .unwrap_or_default(),
+        );
+    }
+    files.extend(read_files(&mut section, base));
+    section.finish();
+    files
+}
+
+fn read_catalog(mut section: Section<'_>, base: &Path) -> Vec<File> {
+    let files = read_files(&mut section, base);
+    section.finish();
+    files
+}
+
+fn read_files(section: &mut Section<'_>, base: &Path) -> Vec<File> {
+    let document = section.document();
+    let names = section.texts("files").map(Spanned::into_inner).unwrap_or_default();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let read = read_file(base.join(name.get_ref()));
+            document.checked(name.span(), read, "paths are relative to the configuration file")
+        })
+        .collect()
+}
+
+fn read_file(path: PathBuf) -> Result<File, String> {
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(format!("{name} cannot be read: {error}")),
+    }
+}
+
+/// The rule files of a directory, by name; rule tests are left out.
+///
+/// # Errors
+/// A sentence that names the file or directory that cannot be read, or that holds no rules.
+pub fn read_rule_files(dir: &Path) -> Result<Vec<File>, String> {
+    let name = dir.display();
+    let entries = fs::read_dir(dir).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(|error| format!("{name} cannot be read: {error}"))?.path());
+    }
+    paths.retain(|path| is_rule_file(path));
+    paths.sort();
+    if paths.is_empty() {
+        return Err(format!("{name} holds no rule files"));
+    }
+    paths.into_iter().map(read_file).collect()
+}
+
+fn is_rule_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".toml") && !name.ends_with(".test.toml")
+}
+
+fn refuse_zero(section: &Section<'_>, count: Option<&Spanned<usize>>) {
+    if let Some(zero) = count.filter(|count| *count.get_ref() == 0) {
+        section.document().wrong(zero.span(), "0 would refuse everything", "leave it out");
+    }
+}
+
+/// Keeps the default where nothing, or nothing readable, is written.
+fn set<T>(setting: &mut T, written: Option<Spanned<T>>) {
+    if let Some(written) = written {
+        *setting = written.into_inner();
+    }
+}

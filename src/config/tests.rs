@@ -1,0 +1,177 @@
+use std::fs;
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::event::Labels;
+
+/// Loads a configuration of this text, in a directory with these other files.
+fn load(text: &str, others: &[(&str, &str)]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in others {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let path = dir.path().join("antecede.toml");
+    fs::write(&path, text).unwrap();
+    Config::load(Some(&path)).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n").replace(&format!("{}/", dir.path().display()), "")
+    })
+}
+
+const RULE: &str = "[[rule]]\nname = \"own\"\nchange = 'kind=\"deploy\"'\n\
+                    alert = 'alertname=\"A\"'\nwindow = \"1h\"\nstrength = 2\n\
+                    because = \"It is so.\"\n";
+
+#[test]
+fn an_empty_file_is_the_default() {
+    let (empty, default) = (load("", &[]).unwrap(), Config::default());
+    assert_eq!(empty.server, default.server);
+    assert_eq!(empty.store, default.store);
+    assert_eq!(empty.model.mapping, default.model.mapping);
+    assert_eq!(empty.model.rules.rules.len(), default.model.rules.rules.len());
+}
+
+#[test]
+fn the_shipped_configuration_shows_the_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/antecede.toml");
+    let shipped = Config::load(Some(&path)).unwrap();
+    // Debug shows every field there is, so that a new one cannot be forgotten here.
+    let (shipped, default) = (format!("{shipped:#?}"), format!("{:#?}", Config::default()));
+    for (shipped, default) in shipped.lines().zip(default.lines()) {
+        assert_eq!(shipped, default);
+    }
+    assert_eq!(shipped.lines().count(), default.lines().count());
+}
+
+#[test]
+fn every_option_is_read() {
+    let config = load(
+        r#"
+        [server]
+        listen = "0.0.0.0:80"
+        token_file = "token"
+        allow_unauthenticated = true
+        body_bytes_max = 1_000
+        [store]
+        dir = "/var/lib/antecede"
+        [labels]
+        service = "team_service"
+        not_services = []
+        drop_labels = ["pod"]
+        [correlation]
+        look_back = "24h"
+        horizon = "3d"
+        quiet = "30m"
+        span = "12h"
+        onset_lead = "5m"
+        [[onset]]
+        alert = 'alertname="Slow"'
+        least = "10m"
+        most = "12m"
+        [impact]
+        outage = 'severity="page"'
+        [rules]
+        embedded = false
+        dir = "mine"
+        files = ["more/b.toml"]
+        [catalog]
+        files = "services.toml"
+        "#,
+        &[
+            ("mine/a.toml", RULE),
+            ("mine/a.test.toml", "this is no rule file"),
+            ("more/b.toml", &RULE.replace("own", "other")),
+            ("services.toml", "[[service]]\nname = \"web\"\ndepends_on = \"api\"\n"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.listen, "0.0.0.0:80".parse().unwrap());
+    assert!(config.server.token_file.unwrap().ends_with("token"));
+    assert!(config.server.allow_unauthenticated);
+    assert_eq!(config.server.body_bytes_max, 1_000);
+    assert_eq!(config.store.dir, Path::new("/var/lib/antecede"));
+    let Model { mapping, rules, catalog, settings } = config.model;
+    assert_eq!(mapping.names["service"], ["team_service"]);
+    assert_eq!(mapping.names["region"].len(), 4, "what is left out keeps its default");
+    assert!(mapping.not_services.is_empty());
+    assert!(mapping.drop_labels.contains("pod"));
+    assert_eq!(settings.look_back, TimeDelta::hours(24));
+    assert_eq!(settings.horizon, TimeDelta::days(3));
+    assert_eq!(settings.quiet, TimeDelta::minutes(30));
+    assert_eq!(settings.span, TimeDelta::hours(12));
+    assert_eq!(settings.onset_lead, TimeDelta::minutes(5));
+    assert_eq!(settings.onsets.len(), 1);
+    assert_eq!(settings.onsets[0].least, TimeDelta::minutes(10));
+    assert_eq!(settings.onsets[0].most, TimeDelta::minutes(12));
+    let page: Labels = [("severity", "page")].into_iter().collect();
+    assert!(settings.outage.len() == 1 && settings.outage[0].matches(&page));
+    assert_eq!(
+        rules.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(),
+        ["own", "other"]
+    );
+    assert_eq!(catalog.hops("web", "api"), Some(1));
+}
+
+#[test]
+fn own_rules_stand_beside_the_shipped_ones() {
+    let files = [("own.toml", RULE)];
+    let both = load("[rules]\nfiles = \"own.toml\"", &files).unwrap().model.rules.rules.len();
+    assert_eq!(both, RuleSet::embedded().rules.len() + 1);
+}
+
+#[test]
+fn every_problem_of_every_file_is_told_at_once() {
+    let told = load(
+        "[server]\nlisten = \"8377\"\nbody_bytes_max = 0\ntokenfile = \"x\"\n\
+         [correlation]\nquiet = \"1 hour\"\nspan = \"0s\"\n\
+         [[onset]]\nalert = 'a=b'\nleast = \"2m\"\nmost = \"1m\"\n\
+         [impact]\noutage = ['alertname=~\"(\"']\n\
+         [labels]\nservice = []\n\
+         [rules]\nfiles = [\"own.toml\", \"away.toml\"]\n\
+         [catalog]\nfiles = \"services.toml\"\n[storage]\n",
+        &[("own.toml", "[[rule]]\nnam = 1\n"), ("services.toml", "[[service]]\n")],
+    )
+    .unwrap_err();
+    for want in [
+        "antecede.toml:2:10: \"8377\" is not an address to listen on",
+        "antecede.toml:3:18: 0 would refuse everything",
+        "antecede.toml:4:1: [server] has no key `tokenfile`\n  hint: did you mean `token_file`?",
+        "antecede.toml:6:9: \"1 hour\" is not a duration",
+        "antecede.toml:7:8: `span` is 0",
+        "antecede.toml:11:8: `most` is less than `least`",
+        "antecede.toml:13:11: \"alertname=~\\\"(\\\"\": \"(\" is not a regular expression",
+        "antecede.toml:15:11: nothing would ever be the service",
+        "antecede.toml:17:22: away.toml cannot be read: No such file",
+        "antecede.toml:20:2: the file has no key `storage`\n  hint: did you mean `store`?",
+        "own.toml:2:1: [[rule]] has no key `nam`\n  hint: did you mean `name`?",
+        "services.toml:1:1: [[service]] has no `name`",
+    ] {
+        assert!(told.contains(want), "{want}\nis not in\n{told}");
+    }
+}
+
+#[test]
+fn an_address_that_others_reach_needs_a_token_or_a_word() {
+    let listen = "[server]\nlisten = \"0.0.0.0:8377\"\n";
+    let told = load(listen, &[]).unwrap_err();
+    assert_eq!(
+        told,
+        format!(
+            "antecede.toml:2:10: 0.0.0.0:8377 can be reached from other machines, and no token is \
+             asked for\n  hint: {REFUSAL_HINT}"
+        )
+    );
+    for allowed in ["token_file = \"token\"", "allow_unauthenticated = true"] {
+        load(&format!("{listen}{allowed}"), &[]).unwrap();
+    }
+    load("[server]\nlisten = \"[::1]:80\"", &[]).unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem_that_names_it() {
+    let problems = Config::load(Some(Path::new("no/such.toml"))).unwrap_err();
+    assert!(problems[0].to_string().starts_with("no/such.toml:1:1: cannot be read: No such file"));
+}
