@@ -1,0 +1,283 @@
+//! Runs programs for tests: the daemon itself, and any other.
+//!
+//! Every wait is for something to happen (a line of output, the end of a process, a reply), has a
+//! deadline, and says what was seen when that passes. Whatever was started ends with the test.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, BufReader, Read, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything takes on a machine that compiles at the same time.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A running program and what it printed, both streams together.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Program {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let (sender, lines) = mpsc::channel();
+        forward(child.stdout.take().unwrap(), sender.clone());
+        forward(child.stderr.take().unwrap(), sender);
+        Self { name, child, lines, seen: Vec::new() }
+    }
+
+    /// Waits for a line of output, and gives what follows `marker` in it.
+    pub(crate) fn wait_for(&mut self, marker: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("{} never printed {marker:?}, only:\n{}", self.name, self.seen.join("\n"))
+            };
+            let found = line.split_once(marker).map(|(_, rest)| rest.to_owned());
+            self.seen.push(line);
+            if let Some(rest) = found {
+                return rest;
+            }
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        // An error says that it has ended already.
+        drop(self.child.kill());
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.unwrap().success());
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                // Its output ends when it does, or a moment before.
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    panic!("{} does not end:\n{}", self.name, self.seen.join("\n"))
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn forward(stream: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            // The test is over when nobody listens, and the program may still print.
+            drop(lines.send(line));
+        }
+    });
+}
+
+/// Where a program is: on the PATH, or where `scripts/test` unpacks it.
+pub(crate) fn find_program(names: &[&str]) -> PathBuf {
+    let unpacked = unpacked_dir().join("usr/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([unpacked])
+        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("there is no {}: run scripts/test, which fetches it", names[0]))
+}
+
+/// Where `scripts/test` unpacks packages.
+pub(crate) fn unpacked_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("debian")
+}
+
+/// The program under test.
+pub(crate) fn antecede() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_antecede"))
+}
+
+/// A daemon on a free port, with its data in a directory that ends with the test.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    dir: TempDir,
+    program: Mutex<Program>,
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+impl Daemon {
+    /// One with the default configuration.
+    pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// One with this configuration; a `token_file = "token"` in it is made.
+    pub(crate) fn with(config: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("antecede.toml"), config).unwrap();
+        let token = config.contains("token_file").then(|| "only-for-tests".to_owned());
+        if let Some(token) = &token {
+            fs::write(dir.path().join("token"), token).unwrap();
+        }
+        let (program, address) = serve(dir.path());
+        Self { dir, program: Mutex::new(program), address, token }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The directory of its configuration and data.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&self) {
+        self.program.lock().unwrap().kill();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(&self) -> ExitStatus {
+        self.program.lock().unwrap().terminate()
+    }
+
+    /// Starts it again on the same data, on another port.
+    pub(crate) fn restart(&mut self) {
+        let (program, address) = serve(self.dir.path());
+        self.program = Mutex::new(program);
+        self.address = address;
+    }
+
+    /// Runs a client command against it.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let mut command = antecede();
+        command.args(args).args(["--server", &format!("http://{}", self.address)]);
+        if self.token.is_some() {
+            command.arg("--token-file").arg(self.dir.path().join("token"));
+        }
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "antecede {}: {told}", args.join(" "));
+        output
+    }
+
+    /// Posts JSON; an error when no whole reply came back.
+    pub(crate) fn try_post(&self, path: &str, body: &str) -> io::Result<Reply> {
+        self.exchange("POST", path, body)
+    }
+
+    /// Posts JSON that must be taken.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Value {
+        self.try_post(path, body).unwrap().taken()
+    }
+
+    /// Asks; an error when no whole reply came back.
+    pub(crate) fn try_get(&self, path: &str) -> io::Result<Reply> {
+        self.exchange("GET", path, "")
+    }
+
+    /// Asks; the answer must be one.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        self.try_get(path).unwrap().taken()
+    }
+
+    /// Asks again each time that more of the log is assessed, until the answer is as wanted.
+    pub(crate) fn wait_until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut seq = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+            let waiting = format!("{path}{joint}wait_seq={seq}&timeout={left}s");
+            let reply = self.try_get(&waiting).unwrap();
+            assert!(reply.status != 503, "{path} never was as wanted, only {:#}", self.get(path));
+            let answer = reply.taken();
+            if wanted(&answer) {
+                return answer;
+            }
+            seq += 1;
+        }
+    }
+
+    /// HTTP/1.0: one exchange a connection, which ends with the reply.
+    fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        let token = self.token.as_deref().unwrap_or_default();
+        write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len())?;
+        write!(stream, "Authorization: Bearer {token}\r\n\r\n{body}")?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        Reply::parse(&bytes).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+}
+
+fn serve(dir: &Path) -> (Program, SocketAddr) {
+    let mut command = antecede();
+    command.arg("serve").args(["--listen", "127.0.0.1:0"]);
+    command.arg("--config").arg(dir.join("antecede.toml"));
+    command.arg("--data-dir").arg(dir.join("data"));
+    let mut program = Program::start(&mut command);
+    let address = program.wait_for("listening on http://");
+    (program, address.trim().parse().unwrap())
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The status code.
+    pub(crate) status: u16,
+    /// The body.
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// `None`: it was cut off.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let mut lines = head.lines();
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let length = lines.filter_map(|line| line.split_once(": ")).find_map(|(name, value)| {
+            name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
+        });
+        (length == Some(body.len())).then(|| Self { status, body: body.to_owned() })
+    }
+
+    /// The JSON of a 200.
+    pub(crate) fn taken(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+}

@@ -1,0 +1,34 @@
+//! Tests of the program as its users meet it, in one binary: each binary links everything.
+//!
+//! `cfg(test)` on each module makes clippy know helpers for what they are: tests.
+
+#[cfg(test)]
+mod answer;
+#[cfg(test)]
+mod chance;
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod docker;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod founding;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod orders;
+#[cfg(test)]
+mod real_programs;
+#[cfg(test)]
+mod rust_text;
+#[cfg(test)]
+mod shipped;

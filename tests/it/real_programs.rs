@@ -1,0 +1,219 @@
+//! A real Prometheus and a real Alertmanager, configured as `deploy/` shows it: an alert of theirs
+//! and a change of ours become an incident with its suspect, and the end of the alert ends it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::harness::{Daemon, Program, find_program, unpacked_dir};
+
+/// One alert that pages and one of low urgency, which another team's route takes.
+const RULES: &str = r#"
+groups:
+  - name: checkout
+    rules:
+      - alert: CheckoutErrorsHigh
+        expr: checkout_errors_ratio > 0.05
+        labels: {severity: critical}
+        annotations: {summary: "More than 5 % of the checkouts fail"}
+      - alert: CheckoutRetriesHigh
+        expr: checkout_errors_ratio > 0.01
+        labels: {severity: warning}
+        annotations: {summary: "Checkouts are tried again and again"}
+"#;
+
+#[test]
+fn a_real_alert_names_the_change_before_it_and_ends_with_it() {
+    let daemon = Daemon::with("[server]\ntoken_file = \"token\"\n");
+    let shop = Shop::open();
+    let alertmanager = start_alertmanager(&daemon);
+    let _prometheus = start_prometheus(daemon.dir(), shop.address, alertmanager.address);
+
+    daemon.run(&[
+        "change",
+        "--id=checkout-2.4.1",
+        "--kind=deploy",
+        "--action=update",
+        "--service=checkout",
+        "--environment=production",
+        "--status=succeeded",
+        "--title=checkout 2.4.1",
+    ]);
+    shop.fails.store(true, Ordering::SeqCst);
+
+    let firing = daemon.wait_until("/api/v1/incidents", |list| {
+        incident(list).is_some_and(|incident| families(incident).len() == 2)
+    });
+    let story = incident(&firing).unwrap();
+    assert_eq!(families(story), ["CheckoutErrorsHigh", "CheckoutRetriesHigh"], "{story:#}");
+    assert_eq!(story["state"], "open", "{story:#}");
+    assert_eq!(story["suspects"][0]["change"], "checkout-2.4.1", "{story:#}");
+
+    shop.fails.store(false, Ordering::SeqCst);
+    let over = daemon.wait_until("/api/v1/incidents", |list| {
+        incident(list).is_some_and(|incident| incident["ended_at"].is_string())
+    });
+    let story = incident(&over).unwrap();
+    assert_eq!(story["state"], "quiet", "{story:#}");
+    assert_eq!(story["suspects"][0]["change"], "checkout-2.4.1", "{story:#}");
+}
+
+#[test]
+fn every_severity_reaches_us_and_its_own_team() {
+    let amtool = find_program(&["amtool"]);
+    for (severity, team) in
+        [("info", "platform-team"), ("warning", "platform-team"), ("critical", "on-call")]
+    {
+        let routes = Command::new(&amtool)
+            .args(["config", "routes", "test", "--config.file"])
+            .arg(deploy("alertmanager.yml"))
+            .args([format!("severity={severity}"), format!("--verify.receivers=antecede,{team}")])
+            .output()
+            .unwrap();
+        assert!(routes.status.success(), "{severity}: {}", String::from_utf8_lossy(&routes.stderr));
+    }
+}
+
+/// The only incident, once there is one.
+fn incident(list: &Value) -> Option<&Value> {
+    let incidents = list["incidents"].as_array().unwrap();
+    assert!(incidents.len() < 2, "one story: {list:#}");
+    incidents.first()
+}
+
+/// The names of its alerts, sorted.
+fn families(incident: &Value) -> Vec<&str> {
+    let families = incident["families"].as_array().unwrap();
+    let mut names: Vec<_> =
+        families.iter().map(|family| family["alertname"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A service with metrics.
+struct Shop {
+    address: SocketAddr,
+    fails: Arc<AtomicBool>,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let fails = Arc::new(AtomicBool::new(false));
+        let state = Arc::clone(&fails);
+        // Ends with the process of the test.
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let request = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head = request.map_while(Result::ok).take_while(|line| !line.is_empty());
+                assert!(head.count() > 0);
+                let ratio = if state.load(Ordering::SeqCst) { 0.5 } else { 0.0 };
+                let body = format!("checkout_errors_ratio {ratio}\n");
+                let head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n\r\n";
+                // A Prometheus that has gone away is the end of the test.
+                drop(write!(stream, "{head}{body}"));
+            }
+        });
+        Self { address, fails }
+    }
+}
+
+/// A server among the real programs.
+struct Server {
+    address: SocketAddr,
+    _program: Program,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Self {
+        let mut program = Program::start(command.args(["--web.listen-address=127.0.0.1:0"]));
+        let address = program.wait_for("msg=\"Listening on\" address=").parse().unwrap();
+        Self { address, _program: program }
+    }
+}
+
+fn start_alertmanager(daemon: &Daemon) -> Server {
+    let config = adapt(
+        daemon.dir(),
+        "alertmanager.yml",
+        &[
+            ("127.0.0.1:8377", &daemon.address().to_string()),
+            ("/etc/alertmanager/antecede.token", &path(&daemon.dir().join("token"))),
+            ("group_interval: 1m", "group_interval: 1s"),
+        ],
+    );
+    check(find_program(&["amtool"]), &["check-config"], &config);
+    let program = find_program(&["prometheus-alertmanager", "alertmanager"]);
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--config.file={}", path(&config)))
+        .arg(format!("--storage.path={}", path(&daemon.dir().join("alertmanager"))))
+        .arg("--cluster.listen-address=");
+    if unpacked_dir().is_dir() {
+        // The unpacked one looks for its templates from here.
+        command.current_dir(unpacked_dir());
+    }
+    Server::start(&mut command)
+}
+
+fn start_prometheus(dir: &Path, shop: SocketAddr, alertmanager: SocketAddr) -> Server {
+    let rules = dir.join("rules.yml");
+    fs::write(&rules, RULES).unwrap();
+    let config = adapt(
+        dir,
+        "prometheus.yml",
+        &[
+            ("/etc/prometheus/rules.yml", &path(&rules)),
+            ("127.0.0.1:9093", &alertmanager.to_string()),
+            ("127.0.0.1:9100", &shop.to_string()),
+            ("scrape_interval: 15s", "scrape_interval: 250ms"),
+            ("evaluation_interval: 15s", "evaluation_interval: 250ms"),
+        ],
+    );
+    check(find_program(&["promtool"]), &["check", "config"], &config);
+    let mut command = Command::new(find_program(&["prometheus"]));
+    command
+        .arg(format!("--config.file={}", path(&config)))
+        .arg(format!("--storage.tsdb.path={}", path(&dir.join("prometheus"))));
+    Server::start(&mut command)
+}
+
+/// A file of `deploy/` with this machine's addresses and paths and a test's intervals, each of which
+/// replaces something that is there.
+fn adapt(dir: &Path, name: &str, changes: &[(&str, &str)]) -> PathBuf {
+    let mut text = fs::read_to_string(deploy(name)).unwrap();
+    for (shown, meant) in changes {
+        assert!(text.contains(shown), "deploy/{name} does not say {shown}");
+        text = text.replace(shown, meant);
+    }
+    let adapted = dir.join(name);
+    fs::write(&adapted, text).unwrap();
+    adapted
+}
+
+fn deploy(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// Asks a program's own tool about its configuration.
+fn check(tool: PathBuf, args: &[&str], config: &Path) {
+    let checked = Command::new(tool).args(args).arg(config).output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{}: {told}", config.display());
+}
