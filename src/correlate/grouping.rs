@@ -11,6 +11,7 @@ use super::{
     hazard::{Ground, Tie, softmax},
     kernel::SKEW,
     time::{Interval, hours},
+    verdict::LIKELY,
 };
 use crate::event::{Labels, Time};
 
@@ -32,10 +33,9 @@ const LINK_LEAST: f64 = 2.0;
 
 /// A change to which a story is put down rather than not ...
 const KNOWN_CAUSE: f64 = 0.5;
-/// ... is the cause of another, too, where it is suspected at all ...
+/// ... is the cause of another, too, where it is suspected at all, and would be likely now that it is
+/// known.
 const SHARED_LEAST: f64 = 0.05;
-/// ... and would be likely there, now that it is known.
-const LIKELY: f64 = 0.8;
 
 /// Of a story's symptoms the latest are asked how near they are: the spread dies away with time.
 const NEAREST_MAX: usize = 64;
@@ -134,7 +134,9 @@ impl Story {
             .iter()
             .filter_map(|(cause, probability)| {
                 let tie = ties.iter().find(|tie| tie.candidate == *cause)?;
-                Some(probability * tie.hazard())
+                // What the change would do to the family by itself is no tie to this story.
+                let prior = ground.candidates.get(*cause)?.prior;
+                Some((probability - prior).max(0.0) * tie.hazard())
             })
             .sum();
         let nearest = self.families.iter().rev().take(NEAREST_MAX);
@@ -226,7 +228,7 @@ fn nearness(ground: &Ground<'_>, from: &Labels, to: &Labels) -> f64 {
         }
     }
     if from.share(to, "cluster") == Some(true) {
-        near = near.max(0.01);
+        near = near.max(0.003);
     }
     let elsewhere = from.share(to, "environment") == Some(false);
     let same_alert = from.share(to, "alertname") == Some(true);

@@ -13,7 +13,7 @@ use super::{
 use crate::event::{Change, ChangeId, Episode, Kind, Time, digest};
 
 /// `likely` from this probability on ...
-const LIKELY: f64 = 0.8;
+pub(super) const LIKELY: f64 = 0.8;
 /// ... and this many times the next.
 const LIKELY_RATIO: f64 = 3.0;
 /// The suspects are the smallest set that holds this much of what changes are suspected of ...
