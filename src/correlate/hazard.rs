@@ -260,6 +260,9 @@ const EXONERATION: f64 = -4.0;
 /// A symptom that begins more often than once a day is there before any change, and clears none.
 const EXONERATING_RATE: f64 = 1.0 / 24.0;
 
+/// That two symptoms are in one story says by itself that they belong together, two to one.
+const GROUPED: f64 = 2.0 / 3.0;
+
 /// Of the symptoms before a change, and of those after it, the nearest to it are asked: more of them
 /// say the same.
 const WITNESSES_MAX: usize = 16;
@@ -332,7 +335,7 @@ impl Ground<'_> {
             let link = super::grouping::spread(self, earlier, family);
             link / (link + self.rates.per_hour(&family.key, onset))
         });
-        links.fold(0.0, f64::max)
+        links.fold(GROUPED, f64::max)
     }
 }
 
