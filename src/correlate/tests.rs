@@ -66,6 +66,19 @@ impl Changed {
         }
     }
 
+    /// One half of the removal of node pools under everything.
+    fn removal(id: &str, environment: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind: Kind::Infrastructure,
+            action: Action::Delete,
+            title: "Remove old node pools".to_owned(),
+            place: labels(&[("service", "cluster"), ("environment", environment)]),
+            start: 600,
+            lasts: 30,
+        }
+    }
+
     fn events(&self) -> Vec<Event> {
         let id = ChangeId(self.id.clone());
         let report = ChangeReport::new(id, Status::Succeeded, at(self.start + self.lasts));
@@ -340,20 +353,11 @@ fn thirty_pods_are_one_symptom() {
 
 #[test]
 fn two_halves_of_one_cause_are_one_story() {
-    let removal = |id: &str, environment: &str| Changed {
-        id: id.to_owned(),
-        kind: Kind::Infrastructure,
-        action: Action::Delete,
-        title: "Remove old node pools".to_owned(),
-        place: labels(&[("service", "cluster"), ("environment", environment)]),
-        start: 600,
-        lasts: 30,
-    };
     let in_staging =
         [("alertname", "KubeNodeNotReady"), ("service", "cluster"), ("environment", "staging")];
     let events = [
-        removal("s", "staging").events(),
-        removal("p", "production").events(),
+        Changed::removal("s", "staging").events(),
+        Changed::removal("p", "production").events(),
         fired_with(labels(&in_staging), 690, None),
         fired("KubeNodeNotReady", "cluster", 780, None),
     ]
@@ -361,6 +365,40 @@ fn two_halves_of_one_cause_are_one_story() {
     let assessment = assess(&model(), &events, at(800));
     assert_eq!(assessment.incidents.len(), 1, "{:#?}", assessment.incidents);
     assert_eq!(assessment.incidents[0].suspects[0].changes.len(), 2);
+}
+
+#[test]
+fn an_earlier_symptom_of_the_story_speaks_against_a_later_change_wherever_it_was() {
+    let place =
+        [("alertname", "KubeNodeNotReady"), ("service", "cluster"), ("environment", "staging")];
+    let events = [
+        Changed::removal("s", "staging").events(),
+        Changed::removal("p", "production").events(),
+        fired_with(labels(&place), 690, None),
+        Changed::deploy("late", "cluster", 760).events(),
+        fired("KubeNodeNotReady", "cluster", 780, None),
+    ]
+    .concat();
+    let incident = first_incident(&model(), &events, 800);
+    assert_eq!(incident.alerts.len(), 2, "{incident:#?}");
+    let late = incident.suspects.iter().find(|suspect| suspect.change.0 == "late");
+    let cleared = incident.cleared.iter().find(|cleared| cleared.change.0 == "late");
+    let exonerated =
+        |evidence: &Evidence| evidence.kind == Term::Exoneration && evidence.nats < -1.0;
+    assert!(
+        late.is_some_and(|late| late.evidence.iter().any(exonerated))
+            || cleared.is_some_and(|cleared| cleared.reason.contains("began 1 h 10 min before it")),
+        "{incident:#?}"
+    );
+}
+
+#[test]
+fn a_deploy_seconds_before_the_alert_may_be_its_cause() {
+    let mut deploy = Changed::deploy("api", "api", 610);
+    deploy.lasts = 0;
+    let events = [deploy.events(), fired("Errors5xx", "api", 610, None)].concat();
+    let incident = first_incident(&model(), &events, 611);
+    assert_eq!(suspect(&incident, "api").map(|(rank, _)| rank), Some(1), "{incident:#?}");
 }
 
 #[test]
