@@ -29,7 +29,7 @@ pub(super) struct Story {
 }
 
 /// A story must make a family this many times likelier than its base rate does: two to one.
-const LINK_LEAST: f64 = 2.0;
+pub(super) const LINK_LEAST: f64 = 2.0;
 
 /// A change to which a story is put down rather than not ...
 const KNOWN_CAUSE: f64 = 0.5;
@@ -208,6 +208,9 @@ const QUICK_MEAN: f64 = 5.0 / 60.0;
 const SLOW_MEAN: f64 = 1.0;
 
 /// How close two symptoms are: what fails makes its users fail, and is seen to fail by them first.
+///
+/// The numbers are judgements of order, not measurements: the same service before its neighbours,
+/// these before what merely shares a cluster, and another environment a long way behind.
 fn nearness(ground: &Ground<'_>, from: &Labels, to: &Labels) -> f64 {
     let catalog = &ground.model.catalog;
     let mut near = 0.0_f64;

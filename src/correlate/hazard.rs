@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use super::{
     candidate::{Candidate, candidates},
     family::{BaseRates, Family},
+    grouping::LINK_LEAST,
     kernel::{Kernel, SKEW},
     model::Model,
     scope::{Relation, relation},
@@ -260,8 +261,9 @@ const EXONERATION: f64 = -4.0;
 /// A symptom that begins more often than once a day is there before any change, and clears none.
 const EXONERATING_RATE: f64 = 1.0 / 24.0;
 
-/// That two symptoms are in one story says by itself that they belong together, two to one.
-const GROUPED: f64 = 2.0 / 3.0;
+/// That two symptoms are in one story says by itself that they belong together, as surely as the
+/// grouping asks for.
+const GROUPED: f64 = LINK_LEAST / (1.0 + LINK_LEAST);
 
 /// Of the symptoms before a change, and of those after it, the nearest to it are asked: more of them
 /// say the same.

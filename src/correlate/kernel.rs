@@ -109,12 +109,17 @@ pub(super) const fn is_removal(kind: Kind, action: Action) -> bool {
     }
 }
 
+/// Whether it goes back on another change.
+pub(super) const fn is_rollback(change: &Change) -> bool {
+    matches!(change.kind, Kind::Rollback) || matches!(change.action, Action::Rollback)
+}
+
 /// The probability that one such change causes an incident.
 ///
 /// Deploys 5 % (DORA's elite), changes of the ground that many stand on more, what only adds less;
 /// a rollback follows symptoms and seldom causes them.
 pub(super) const fn prior(change: &Change) -> f64 {
-    if matches!(change.kind, Kind::Rollback) || matches!(change.action, Action::Rollback) {
+    if is_rollback(change) {
         return 0.01;
     }
     if is_removal(change.kind, change.action) {

@@ -393,6 +393,30 @@ fn an_earlier_symptom_of_the_story_speaks_against_a_later_change_wherever_it_was
 }
 
 #[test]
+fn a_change_after_the_onset_and_before_the_alert_is_told_so() {
+    let mut model = model();
+    let quarter = TimeDelta::minutes(15);
+    let alert = crate::rules::Matchers::parse(r#"alertname="Slow""#).unwrap();
+    model.settings.onsets = vec![OnsetHint { alert, least: quarter, most: quarter * 2 }];
+    // The slow alert fires later than the other, and its symptom is older.
+    let events = [
+        fired("Errors5xx", "api", 610, None),
+        fired("Slow", "api", 612, None),
+        Changed::deploy("api", "api", 605).events(),
+    ]
+    .concat();
+    let incident = first_incident(&model, &events, 620);
+    let told = incident.suspects.iter().flat_map(|suspect| &suspect.evidence);
+    let told = told.filter(|evidence| evidence.kind == Term::Exoneration);
+    let told: Vec<_> = told
+        .map(|evidence| evidence.text.as_str())
+        .chain(incident.cleared.iter().map(|cleared| cleared.reason.as_str()))
+        .collect();
+    let words = "the symptoms of this incident began 8 min before it: Slow on api (production) at 09:57 UTC";
+    assert_eq!(told, [words], "{incident:#?}");
+}
+
+#[test]
 fn a_deploy_seconds_before_the_alert_may_be_its_cause() {
     let mut deploy = Changed::deploy("api", "api", 610);
     deploy.lasts = 0;

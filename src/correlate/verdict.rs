@@ -6,11 +6,11 @@ use super::{
     grouping::Story,
     hazard::{Ground, Odds, Tie, softmax},
     impact::impact,
-    kernel::SKEW,
+    kernel::{SKEW, is_rollback},
     scope::relation,
     words::{self, Teller},
 };
-use crate::event::{Change, ChangeId, Episode, Kind, Time, digest};
+use crate::event::{Change, ChangeId, Episode, Time, digest};
 
 /// `likely` from this probability on ...
 pub(super) const LIKELY: f64 = 0.8;
@@ -78,7 +78,7 @@ impl<'a> Case<'a> {
         let (none_probability, ranked) = self.rank(ties, &responses);
         let (suspects, others) = split(&ranked);
         let answer = self.answer(none_probability, suspects);
-        let teller = Teller { ground: self.ground, first: self.families.first()?.1 };
+        let teller = Teller { ground: self.ground, first: self.first_symptom()? };
         let suspects = self.suspects(suspects, &teller);
         let cleared = self.cleared(others, &responses, &suspects, &teller);
         let mut incident = Incident {
@@ -105,6 +105,10 @@ impl<'a> Case<'a> {
         let settings = &self.ground.model.settings;
         let span_over = self.families.first()?.1.onset.to + settings.span;
         Some((self.ended_at? + settings.quiet).min(span_over.max(self.ended_at?)))
+    }
+
+    fn first_symptom(&self) -> Option<&'a Family> {
+        self.families.iter().map(|(_, family)| *family).min_by_key(|family| family.onset.to)
     }
 
     fn members(&self, candidate: usize) -> impl Iterator<Item = &'a Change> {
@@ -137,9 +141,7 @@ impl<'a> Case<'a> {
             let seen_before = in_scope.iter().any(|(_, family)| family.starts_at <= set.started_at);
             let began_after =
                 in_scope.iter().any(|(_, family)| family.starts_at > set.started_at + SKEW);
-            let rollback = self.members(*candidate).any(|change| {
-                change.kind == Kind::Rollback || change.action == crate::event::Action::Rollback
-            });
+            let rollback = self.members(*candidate).any(is_rollback);
             seen_before && (rollback || !began_after)
         });
         responses.map(|(candidate, _)| candidate).collect()

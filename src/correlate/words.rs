@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct Teller<'a> {
     pub(super) ground: &'a Ground<'a>,
-    /// The incident's first symptom.
+    /// The incident's symptom that began first, which need not be the one that fired first.
     pub(super) first: &'a Family,
 }
 
@@ -117,7 +117,7 @@ impl Teller<'_> {
 
     /// Why a candidate is not a suspect.
     pub(super) fn reason(&self, odds: &Odds<'_>, change: &Change, suspects: &[Suspect]) -> String {
-        if odds.exoneration < 0.0 || change.started_at > self.first.starts_at {
+        if odds.exoneration < 0.0 || change.started_at > self.first.onset.to {
             return self.earlier(change);
         }
         let tie = odds.anchor;
@@ -135,9 +135,9 @@ impl Teller<'_> {
     fn earlier(&self, change: &Change) -> String {
         format!(
             "the symptoms of this incident began {} before it: {} at {}",
-            say_duration(change.started_at - self.first.starts_at),
+            say_duration(change.started_at - self.first.onset.to),
             symptom(self.first),
-            clock(self.first.starts_at, change.started_at),
+            clock(self.first.onset.to, change.started_at),
         )
     }
 
