@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::{
-    correlate::{Assessment, State},
+    correlate::State,
     store::{Logged, Size},
 };
 
@@ -162,12 +162,11 @@ impl Metrics {
         }
     }
 
-    /// The window was assessed.
-    pub fn assessed(&self, took: Duration, assessment: &Assessment) {
+    /// A batch was assessed; so many incidents of each state are in the window then.
+    pub fn assessed(&self, took: Duration, incidents: &[(State, usize)]) {
         self.assessment_duration.observe(took.as_secs_f64());
-        for state in [State::Open, State::Quiet, State::Closed] {
-            let count = assessment.incidents.iter().filter(|one| one.state == state).count();
-            self.incidents.with_label_values(&[state.word()]).set(gauge_of(count));
+        for (state, count) in incidents {
+            self.incidents.with_label_values(&[state.word()]).set(gauge_of(*count));
         }
     }
 

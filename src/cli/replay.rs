@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalog::{Catalog, Service},
     config::read_rule_files,
-    correlate::{Assessment, Cleared, Incident, Model, Suspect, assess},
+    correlate::{Assessment, Cleared, Incident, IncidentId, Model, Suspect, Told, assess},
     event::{ChangeId, EpisodeId, Event, Mapping, Time, show_time},
     rules::RuleSet,
     wire::case::Case,
@@ -87,26 +87,30 @@ fn read_rules(dir: &Path) -> anyhow::Result<RuleSet> {
 struct Answer<'a> {
     until: String,
     config: String,
-    incidents: &'a [Incident],
+    incidents: &'a [Told],
 }
 
 /// The way back from our ids to those of the case.
 struct Names<'a> {
     changes: &'a BTreeMap<ChangeId, String>,
-    alerts: BTreeMap<&'a EpisodeId, Vec<EpisodeId>>,
+    /// By incident, in the order in which they began.
+    alerts: BTreeMap<&'a IncidentId, Vec<EpisodeId>>,
 }
 
 impl<'a> Names<'a> {
     fn new(case: &'a Case, mapping: &Mapping, assessment: &'a Assessment) -> Self {
-        let alerts = assessment.episodes.iter().map(|(episode, _)| {
-            let ids = case.alerts(episode, mapping).map(|id| EpisodeId(id.to_owned()));
-            (&episode.id, ids.collect())
-        });
-        Self { changes: &case.changes, alerts: alerts.collect() }
+        let mut alerts: BTreeMap<&IncidentId, Vec<EpisodeId>> = BTreeMap::new();
+        for (episode, incident) in &assessment.episodes {
+            if let Some(incident) = incident {
+                let ids = case.alerts(episode, mapping).map(|id| EpisodeId(id.to_owned()));
+                alerts.entry(incident).or_default().extend(ids);
+            }
+        }
+        Self { changes: &case.changes, alerts }
     }
 
     /// The incident in the ids of the case; its own id is ours, for the case has none.
-    fn incident(&self, incident: Incident) -> Incident {
+    fn incident(&self, incident: Incident) -> Told {
         let suspects = incident.suspects.into_iter().map(|suspect| Suspect {
             change: self.change(&suspect.change),
             changes: self.all(&suspect.changes),
@@ -117,14 +121,14 @@ impl<'a> Names<'a> {
             changes: self.all(&cleared.changes),
             ..cleared
         });
-        let alerts = incident.alerts.iter().filter_map(|id| self.alerts.get(id)).flatten();
-        Incident {
-            alerts: alerts.cloned().collect(),
+        let alerts = self.alerts.get(&incident.id).cloned().unwrap_or_default();
+        let incident = Incident {
             suspects: suspects.collect(),
             cleared: cleared.collect(),
             responses: self.all(&incident.responses),
             ..incident
-        }
+        };
+        Told { incident, alerts }
     }
 
     fn change(&self, id: &ChangeId) -> ChangeId {
@@ -140,7 +144,7 @@ impl<'a> Names<'a> {
 fn page(
     args: &Replay,
     case: &Case,
-    incidents: &[Incident],
+    incidents: &[Told],
     changes: &Changes,
     until: Time,
 ) -> Page {
@@ -150,7 +154,7 @@ fn page(
         page.gap();
         page.words(0, "No incidents: nothing had fired.");
     }
-    for incident in incidents {
+    for Told { incident, .. } in incidents {
         page.gap();
         text::incident(&mut page, incident, changes, until, &hints(&args.case, incident));
     }

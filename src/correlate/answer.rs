@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Action, Change, ChangeId, Episode, EpisodeId, Kind, Note, Time};
+use crate::event::{Action, Change, ChangeId, Episode, EpisodeId, Kind, Labels, Note, Time};
 
 /// Names an incident: `inc_` and the hash of its earliest episode.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -24,6 +24,8 @@ pub struct Assessment {
     pub incidents: Vec<Incident>,
     /// Changes by start.
     pub changes: Vec<Change>,
+    /// Symptoms by start, with the incident of each.
+    pub families: Vec<super::Kept>,
     /// Alert episodes by start, with the incident that each belongs to.
     pub episodes: Vec<(Episode, Option<IncidentId>)>,
     /// Notes by time.
@@ -170,8 +172,11 @@ pub struct FamilySummary {
     pub onset_to: Time,
     /// When its first alert fired.
     pub starts_at: Time,
-    /// When its last alert ended; `None` while one fires.
+    /// When its last alert ended, or is expected to; `None` while one fires.
     pub ends_at: Option<Time>,
+    /// The end is only expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expected: bool,
     /// How many alert episodes it holds.
     pub episodes: usize,
     /// What it means, for people.
@@ -209,12 +214,17 @@ pub struct Impact {
     pub degradations: Vec<Outage>,
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Impact {
-    /// What its stretches say, of which those that go on reach to `now`.
+    /// What its stretches say, of which those that go on reach to `now`, or to their expected end.
     pub(super) fn at(mut self, now: Time) -> Self {
         for span in self.outages.iter_mut().chain(&mut self.degradations) {
             if span.ongoing {
-                span.to = now;
+                span.ongoing = span.to > now;
+                span.to = span.to.min(now);
             }
         }
         let seconds = |spans: &[Outage]| -> i64 {
@@ -239,14 +249,23 @@ pub struct Incident {
     pub headline: String,
     /// When its first alert fired.
     pub started_at: Time,
-    /// When its last alert ended; `None` while one fires.
+    /// When its last alert ended, or is expected to; `None` while one fires.
     pub ended_at: Option<Time>,
+    /// The end is only expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expected: bool,
     /// From when on nothing more can join it, if nothing fires any more.
     pub closes_at: Option<Time>,
-    /// Its alert episodes, by start.
-    pub alerts: Vec<EpisodeId>,
-    /// Its symptoms, by onset.
+    /// How many alert episodes it holds.
+    pub alert_count: usize,
+    /// What matchers see of it: its alerts' names, severities, services and environments.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// Its first symptoms, by start.
     pub families: Vec<FamilySummary>,
+    /// So many symptoms more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_families: usize,
     /// Of being caused by no recorded change.
     pub none_probability: f64,
     /// Best first.
@@ -257,6 +276,16 @@ pub struct Incident {
     pub responses: Vec<ChangeId>,
     /// Per service and environment.
     pub impact: Vec<Impact>,
+}
+
+/// An incident with the ids of its alert episodes, of a large one the first.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Told {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// Its alert episodes, by start.
+    pub alerts: Vec<EpisodeId>,
 }
 
 impl Incident {
@@ -277,11 +306,19 @@ impl Incident {
     /// The same incident as of `now`, which is later than its last event.
     #[must_use]
     pub fn at(mut self, now: Time) -> Self {
+        if self.expected && self.ended_at.is_some_and(|end| end > now) {
+            (self.ended_at, self.closes_at) = (None, None);
+        }
         self.state = match self.closes_at {
             None => State::Open,
             Some(closes_at) if now < closes_at => State::Quiet,
             Some(_) => State::Closed,
         };
+        for family in &mut self.families {
+            family.ends_at = family.ends_at.filter(|end| !family.expected || *end <= now);
+            family.expected &= family.ends_at.is_none();
+        }
+        self.expected &= self.ended_at.is_none();
         self.impact = self.impact.into_iter().map(|impact| impact.at(now)).collect();
         self
     }

@@ -4,55 +4,221 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use super::kernel;
-use crate::event::{Change, Status, Time};
+use super::{kernel::SKEW, model::Model};
+use crate::{
+    event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Status, Time},
+    rules::change_labels,
+};
 
 /// Halves of one act begin within this time.
 const SET_SPAN: TimeDelta = TimeDelta::hours(24);
 
-/// A change set: the unit that is suspected.
+/// A place among the changes, for as long as the fold lives.
+pub(super) type Slot = usize;
+
+/// A change set: the unit that is suspected. It is named by the slot of its first member.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    /// Indices of its changes, by start.
-    pub(super) members: Vec<usize>,
+    /// Its changes, by start.
+    pub(super) members: Vec<Slot>,
     pub(super) started_at: Time,
-    /// The largest prior of a member: one act is counted once.
-    pub(super) prior: f64,
+    /// When the last of its members began.
+    last_at: Time,
 }
 
-/// The change sets of the changes, by start. `changes` come by start; planned ones are not yet.
-pub(super) fn candidates(changes: &[Change]) -> Vec<Candidate> {
+impl Candidate {
+    fn of(slot: Slot, change: &Change) -> Self {
+        Self { members: vec![slot], started_at: change.started_at, last_at: change.started_at }
+    }
+
+    fn add(&mut self, slot: Slot, change: &Change) {
+        self.members.push(slot);
+        self.last_at = self.last_at.max(change.started_at);
+    }
+
+    /// What it is named by.
+    pub(super) fn id(&self) -> Slot {
+        self.members.first().copied().unwrap_or_default()
+    }
+}
+
+/// A change with what was reported of it.
+#[derive(Clone, Debug)]
+struct Entry {
+    id: ChangeId,
+    history: ChangeHistory,
+    /// As it was when it was settled last.
+    change: Option<Change>,
+    /// The rules whose change side it meets, by their place in the set.
+    rules: Vec<usize>,
+}
+
+/// All changes, and the sets that they make.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    slots: BTreeMap<ChangeId, Slot>,
+    entries: Vec<Entry>,
+    /// By start, and then by what they are.
+    order: Vec<Slot>,
+    /// By start.
+    candidates: Vec<Candidate>,
+    /// The place of each candidate in their order, by its id.
+    places: BTreeMap<Slot, usize>,
+    /// What was reported on since it was settled.
+    unsettled: BTreeSet<Slot>,
+    /// What is new or different since it was told last.
+    pub(super) touched: BTreeSet<Slot>,
+}
+
+impl Changes {
+    /// Takes in one report.
+    pub(super) fn absorb(&mut self, report: &ChangeReport, id: EventId) {
+        let slot = self.slot(&report.id);
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.history.absorb(report, id);
+        }
+    }
+
+    /// Takes in all that was reported of one change before.
+    pub(super) fn restore(&mut self, id: &ChangeId, history: &ChangeHistory) {
+        let slot = self.slot(id);
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.history.merge(history);
+        }
+    }
+
+    fn slot(&mut self, id: &ChangeId) -> Slot {
+        let next = self.entries.len();
+        let slot = *self.slots.entry(id.clone()).or_insert(next);
+        if slot == next {
+            let history = ChangeHistory::default();
+            self.entries.push(Entry { id: id.clone(), history, change: None, rules: Vec::new() });
+        }
+        self.unsettled.insert(slot);
+        slot
+    }
+
+    /// Makes of the reports what they tell; from when on that may decide things differently.
+    pub(super) fn settle(&mut self, model: &Model) -> Option<Time> {
+        let mut dirty: Option<Time> = None;
+        for slot in std::mem::take(&mut self.unsettled) {
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
+            let change = entry.history.change(&entry.id, &model.mapping);
+            if change == entry.change {
+                continue;
+            }
+            let differs = change.as_ref().and_then(|new| differs_from(entry.change.as_ref(), new));
+            dirty = [dirty, differs].into_iter().flatten().min();
+            entry.rules = change.as_ref().map(|one| rules_of(one, model)).unwrap_or_default();
+            entry.change = change;
+            self.touched.insert(slot);
+        }
+        if !self.touched.is_empty() {
+            self.arrange();
+        }
+        dirty
+    }
+
+    fn arrange(&mut self) {
+        let mut order: Vec<_> = (0..self.entries.len()).filter(|slot| self.get(*slot).is_some()).collect();
+        order.sort_by_cached_key(|slot| {
+            self.get(*slot).map(|change| (change.started_at, change.content(), change.id.clone()))
+        });
+        self.candidates = candidates(&order, |slot| self.get(slot));
+        let places = self.candidates.iter().enumerate();
+        self.places = places.map(|(place, candidate)| (candidate.id(), place)).collect();
+        self.order = order;
+    }
+
+    /// A change.
+    pub(super) fn get(&self, slot: Slot) -> Option<&Change> {
+        self.entries.get(slot)?.change.as_ref()
+    }
+
+    /// All that was reported of a change.
+    pub(super) fn history(&self, slot: Slot) -> Option<&ChangeHistory> {
+        self.entries.get(slot).map(|entry| &entry.history)
+    }
+
+    /// The rules whose change side it meets.
+    pub(super) fn rules(&self, slot: Slot) -> &[usize] {
+        self.entries.get(slot).map(|entry| &entry.rules[..]).unwrap_or_default()
+    }
+
+    /// All changes, by start and then by what they are.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Change> {
+        self.order.iter().filter_map(|slot| self.get(*slot))
+    }
+
+    /// The change sets, by start.
+    pub(super) fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The change set of this id.
+    pub(super) fn candidate(&self, id: Slot) -> Option<&Candidate> {
+        self.candidates.get(self.place(id))
+    }
+
+    /// Where the change set stands in the order of all.
+    pub(super) fn place(&self, id: Slot) -> usize {
+        self.places.get(&id).copied().unwrap_or(usize::MAX)
+    }
+
+    /// The change sets of which something began at `from` or later, and something by `to`.
+    pub(super) fn between(&self, from: Time, to: Time) -> impl Iterator<Item = &Candidate> {
+        let until = self.candidates.partition_point(|one| one.started_at <= to);
+        let begun = self.candidates.get(..until).unwrap_or_default();
+        begun.iter().filter(move |one| one.last_at >= from)
+    }
+}
+
+fn rules_of(change: &Change, model: &Model) -> Vec<usize> {
+    let labels = change_labels(change);
+    let rules = model.rules.rules.iter().enumerate();
+    rules.filter(|(_, rule)| rule.change.matches(&labels)).map(|(place, _)| place).collect()
+}
+
+/// From when on the new form of a change may decide what the old one did not.
+fn differs_from(old: Option<&Change>, new: &Change) -> Option<Time> {
+    let begins = |change: &Change| change.started_at - SKEW;
+    let Some(old) = old else { return Some(begins(new)) };
+    let alike = |change: &Change| Change {
+        finished_at: None,
+        status: if change.status == Status::Planned { Status::Planned } else { Status::Started },
+        ..change.clone()
+    };
+    if alike(old) != alike(new) {
+        return Some(begins(old).min(begins(new)));
+    }
+    // How long it went on decides only for what began after its end.
+    (old.finished_at != new.finished_at)
+        .then(|| [old.finished_at, new.finished_at].into_iter().flatten().min())
+        .flatten()
+}
+
+/// The change sets of the changes, by start; planned ones are not yet.
+fn candidates<'c>(order: &[Slot], change_in: impl Fn(Slot) -> Option<&'c Change>) -> Vec<Candidate> {
     let mut sets: Vec<Candidate> = Vec::new();
     // The latest set that has a key.
     let mut latest: BTreeMap<Key, usize> = BTreeMap::new();
-    for (index, change) in changes.iter().enumerate() {
-        if change.status == Status::Planned {
+    for slot in order.iter().copied() {
+        let Some(change) = change_in(slot).filter(|one| one.status != Status::Planned) else {
             continue;
-        }
+        };
         let keys = keys(change);
         let joined = keys.iter().find_map(|key| {
             let set = *latest.get(key)?;
-            sets.get(set).is_some_and(|held| key.joins(held, change, changes)).then_some(set)
+            sets.get(set).is_some_and(|held| key.joins(held, change, &change_in)).then_some(set)
         });
         let set = joined.unwrap_or(sets.len());
         match sets.get_mut(set) {
-            Some(held) => held.add(index, change),
-            None => sets.push(Candidate::of(index, change)),
+            Some(held) => held.add(slot, change),
+            None => sets.push(Candidate::of(slot, change)),
         }
         latest.extend(keys.into_iter().map(|key| (key, set)));
     }
     sets
-}
-
-impl Candidate {
-    fn of(index: usize, change: &Change) -> Self {
-        Self { members: vec![index], started_at: change.started_at, prior: kernel::prior(change) }
-    }
-
-    fn add(&mut self, index: usize, change: &Change) {
-        self.members.push(index);
-        self.prior = self.prior.max(kernel::prior(change));
-    }
 }
 
 /// What makes two changes one act.
@@ -80,14 +246,19 @@ fn keys(change: &Change) -> Vec<Key> {
 
 impl Key {
     /// Whether a change with this key belongs to a set that has it too.
-    fn joins(&self, set: &Candidate, change: &Change, changes: &[Change]) -> bool {
+    fn joins<'c>(
+        &self,
+        set: &Candidate,
+        change: &Change,
+        change_in: impl Fn(Slot) -> Option<&'c Change>,
+    ) -> bool {
         let soon = change.started_at - set.started_at <= SET_SPAN;
         match self {
             Self::ChangeSet(_) => true,
             Self::Revision(_) => soon,
             // The same thing in the same place is done again, not once.
             Self::Words { .. } => {
-                let mut members = set.members.iter().filter_map(|member| changes.get(*member));
+                let mut members = set.members.iter().filter_map(|member| change_in(*member));
                 soon && members.all(|member| member.scope != change.scope)
             }
         }

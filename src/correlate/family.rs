@@ -1,136 +1,429 @@
 //! Alert families: the same alert on the same service and environment is one symptom, however many
 //! pods show it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 
-use super::{model::Settings, time::Interval};
-use crate::event::{CANONICAL, Episode, Labels, Time};
+use super::{
+    course::{Course, Run, Span, Covered},
+    model::Settings,
+    time::Interval,
+};
+use crate::event::{AlertReport, EpisodeId, EventId, Labels, Mapping, Time, micros};
 
 /// A symptom that came back within this time had not gone away.
 const REFIRE_GAP: TimeDelta = TimeDelta::hours(1);
 
 /// What makes alerts one family.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct FamilyKey {
-    pub(super) alertname: String,
-    pub(super) services: Vec<String>,
-    pub(super) environments: Vec<String>,
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct FamilyKey {
+    /// The alerts' name.
+    pub alertname: String,
+    /// The services that show it.
+    pub services: Vec<String>,
+    /// The environments that show it.
+    pub environments: Vec<String>,
 }
 
 impl FamilyKey {
-    fn of(episode: &Episode) -> Self {
+    /// The family of an alert with these labels.
+    pub fn of(labels: &Labels, mapping: &Mapping) -> Self {
+        let all = |name| mapping.values(labels, name).map(str::to_owned).collect();
         Self {
-            alertname: episode.alertname.clone(),
-            services: episode.scope.services().map(str::to_owned).collect(),
-            environments: episode.scope.environments().map(str::to_owned).collect(),
+            alertname: labels.first("alertname").unwrap_or_default().to_owned(),
+            services: all("service"),
+            environments: all("environment"),
+        }
+    }
+}
+
+/// Stands for a family's key: the first bytes of its hash.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FamilyRef(pub i64);
+
+impl FamilyRef {
+    /// What stands for this key.
+    pub fn of(key: &FamilyKey) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = EventId::of(key).0;
+        Self(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    /// Of an alert that came too late to be in a family.
+    pub const NONE: Self = Self(0);
+}
+
+/// What is told of a family by its first episode.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Head {
+    /// The first episode.
+    pub id: EpisodeId,
+    /// Where it is, with all its labels.
+    pub labels: Labels,
+    /// What it means, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Where the source shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Since when its condition held before it fired, where the source says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_at: Option<Time>,
+}
+
+impl Head {
+    /// What a report tells of the episode that begins with it.
+    pub fn new(report: &AlertReport, span: &Span, mapping: &Mapping) -> Self {
+        Self {
+            id: span.id.clone(),
+            labels: mapping.scope(&mapping.identity(&report.labels)).labels().clone(),
+            summary: report.summary.clone(),
+            url: report.url.clone(),
+            pending_at: None,
         }
     }
 }
 
 /// One stretch of time over which a family fires: one symptom of one incident.
-#[derive(Clone, Debug)]
-pub(super) struct Family {
-    pub(super) key: FamilyKey,
-    /// Where it shows: the first episode's labels, and the canonical ones of all.
-    pub(super) labels: Labels,
-    /// When the symptom can really have begun.
-    pub(super) onset: Interval,
-    pub(super) starts_at: Time,
-    pub(super) ends_at: Option<Time>,
-    /// Indices of its episodes, by start.
-    pub(super) episodes: Vec<usize>,
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Family {
+    /// What makes its alerts one family.
+    pub key: Arc<FamilyKey>,
+    /// Its first episode.
+    pub head: Head,
+    /// The earliest that the symptom can have begun.
+    pub onset_from: Time,
+    /// The latest that the symptom can have begun.
+    pub onset_to: Time,
+    /// When its first alert fired.
+    pub starts_at: Time,
+    /// When its last alert ended, or is expected to; `None` while one fires without an end in sight.
+    pub ends_at: Option<Time>,
+    /// The end is only expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expected: bool,
+    /// How many alert episodes it holds.
+    pub episodes: usize,
 }
 
 impl Family {
-    fn open(key: &FamilyKey, index: usize, episode: &Episode, settings: &Settings) -> Self {
+    fn new(key: &Arc<FamilyKey>, head: Head, run: &Run, settings: &Settings) -> Self {
+        let onset = onset(&head, run.from, settings);
         Self {
-            key: key.clone(),
-            labels: episode.scope.labels().clone(),
-            onset: onset(episode, settings),
-            starts_at: episode.starts_at,
-            ends_at: episode.ends_at,
-            episodes: vec![index],
+            key: Arc::clone(key),
+            head,
+            onset_from: onset.from,
+            onset_to: onset.to,
+            starts_at: run.from,
+            ends_at: run.to,
+            expected: run.expected,
+            episodes: run.episodes,
         }
     }
 
-    fn add(&mut self, index: usize, episode: &Episode) {
-        for name in CANONICAL {
-            for value in episode.scope.labels().values(name) {
-                self.labels.insert(name, value);
-            }
-        }
-        self.ends_at = match (self.ends_at, episode.ends_at) {
-            (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
-            _ => None,
-        };
-        self.episodes.push(index);
+    /// Its name: its start, and what stands for its key, both in hex.
+    pub fn id(&self) -> String {
+        family_id(FamilyRef::of(&self.key), self.starts_at)
+    }
+
+    /// When the symptom can really have begun.
+    pub(super) fn onset(&self) -> Interval {
+        Interval { from: self.onset_from, to: self.onset_to }
+    }
+
+    /// Where it shows.
+    pub fn labels(&self) -> &Labels {
+        &self.head.labels
     }
 
     /// Whether it fired at any moment from `time` on, having begun before.
     pub(super) fn fired_since(&self, time: Time) -> bool {
         self.ends_at.is_none_or(|end| end >= time)
     }
+
+    /// Leaves out an expected end that has not come by `now`.
+    pub fn settle(&mut self, now: Time) {
+        if self.expected && self.ends_at.is_some_and(|end| end > now) {
+            self.ends_at = None;
+        }
+        self.expected = false;
+    }
+}
+
+/// The name of the family of this key that began then.
+pub fn family_id(key: FamilyRef, starts_at: Time) -> String {
+    format!("fam_{:013x}{:016x}", micros(starts_at).cast_unsigned(), key.0)
 }
 
 /// When the symptom behind an alert can have begun: before it fired by the rule's `for`, its range
 /// and its evaluation interval, as far as these are known.
-fn onset(episode: &Episode, settings: &Settings) -> Interval {
-    let hint = settings.onsets.iter().find(|hint| hint.alert.matches(episode.scope.labels()));
+fn onset(head: &Head, starts_at: Time, settings: &Settings) -> Interval {
+    let hint = settings.onsets.iter().find(|hint| hint.alert.matches(&head.labels));
     let (least, most) =
         hint.map_or((TimeDelta::zero(), settings.onset_lead), |hint| (hint.least, hint.most));
-    Interval { from: episode.starts_at - most, to: episode.starts_at - least }
+    Interval { from: starts_at - most, to: starts_at - least }
 }
 
-/// The families that the episodes make, by start and then by key. `episodes` come by start.
-pub(super) fn families(episodes: &[Episode], settings: &Settings) -> Vec<Family> {
-    let mut latest: BTreeMap<FamilyKey, Family> = BTreeMap::new();
-    let mut done = Vec::new();
-    for (index, episode) in episodes.iter().enumerate() {
-        let key = FamilyKey::of(episode);
-        match latest.get_mut(&key) {
-            Some(family) if family.fired_since(episode.starts_at - REFIRE_GAP) => {
-                family.add(index, episode);
-            }
-            _ => {
-                let family = Family::open(&key, index, episode, settings);
-                done.extend(latest.insert(key, family));
-            }
+/// A place among the families, for as long as the fold lives.
+pub(super) type Slot = usize;
+
+/// A family's place in the order of all.
+pub(super) type Place = (Time, Arc<FamilyKey>);
+
+/// All that is known of one key.
+#[derive(Clone, Debug)]
+struct Known {
+    key: Arc<FamilyKey>,
+    course: Course,
+    /// Its families, by start.
+    families: Vec<Slot>,
+}
+
+/// All families, as they grow.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Families {
+    places: BTreeMap<Arc<FamilyKey>, usize>,
+    known: Vec<Known>,
+    /// Each with the place of its key.
+    slots: Vec<Option<(usize, Family)>>,
+    order: BTreeMap<Place, Slot>,
+    /// Since when episodes are known.
+    pub(super) observed_from: Option<Time>,
+    /// From when on decisions may turn out differently than they did.
+    pub(super) dirty: Option<Time>,
+    /// What is new or different since it was told last.
+    pub(super) touched: BTreeSet<Slot>,
+    /// What is no longer there since it was told last: key and start.
+    gone: Vec<Place>,
+    /// Keys whose course must be told anew.
+    forgotten: BTreeSet<usize>,
+}
+
+impl Families {
+    /// Puts the new episodes of one alert in the place of its old ones.
+    pub(super) fn replace(
+        &mut self,
+        key: FamilyKey,
+        (old, new): (&[Span], &[Span]),
+        head: &dyn Fn(&Span) -> Head,
+        settings: &Settings,
+    ) {
+        let place = self.place(key);
+        let Some(known) = self.known.get_mut(place) else { return };
+        if known.course.replace(old, new).is_err() {
+            self.forgotten.insert(place);
+        }
+        if !self.forgotten.contains(&place) {
+            self.settle(place, new, head, settings);
         }
     }
-    done.extend(latest.into_values());
-    done.sort_by(|one, other| (one.starts_at, &one.key).cmp(&(other.starts_at, &other.key)));
-    done
-}
 
-/// How often each family begins by itself.
-#[derive(Debug, Default)]
-pub(super) struct BaseRates {
-    starts: BTreeMap<FamilyKey, Vec<Time>>,
-    observed_from: Option<Time>,
-}
-
-impl BaseRates {
-    /// From the starts of families since `observed_from`.
-    pub(super) fn new(families: &[Family], observed_from: Option<Time>) -> Self {
-        let mut starts: BTreeMap<FamilyKey, Vec<Time>> = BTreeMap::new();
-        for family in families {
-            starts.entry(family.key.clone()).or_default().push(family.starts_at);
-        }
-        Self { starts, observed_from }
+    /// Begins a key's course again: these are all of its episodes.
+    pub(super) fn retell(
+        &mut self,
+        key: &FamilyKey,
+        all: &[Span],
+        head: &dyn Fn(&Span) -> Head,
+        settings: &Settings,
+    ) {
+        let place = self.place(key.clone());
+        self.forgotten.remove(&place);
+        let Some(known) = self.known.get_mut(place) else { return };
+        known.course = Course::default();
+        // Nothing is replaced, so nothing can have been forgotten.
+        known.course.replace(&[], all).unwrap_or_default();
+        self.settle(place, all, head, settings);
     }
 
-    /// How often per hour the family begins without any cause that we could name, by the days that
+    /// The keys whose course must be told anew before the fold goes on.
+    pub(super) fn forgotten(&self) -> Vec<Arc<FamilyKey>> {
+        let known = self.forgotten.iter().filter_map(|place| self.known.get(*place));
+        known.map(|known| Arc::clone(&known.key)).collect()
+    }
+
+    fn place(&mut self, key: FamilyKey) -> usize {
+        if let Some(place) = self.places.get(&key) {
+            return *place;
+        }
+        let (place, key) = (self.known.len(), Arc::new(key));
+        self.places.insert(Arc::clone(&key), place);
+        self.known.push(Known { key, course: Course::default(), families: Vec::new() });
+        place
+    }
+
+    /// Makes the key's families those that its course tells of. `new` holds the episodes that may
+    /// have become the first of one.
+    fn settle(
+        &mut self,
+        place: usize,
+        new: &[Span],
+        head: &dyn Fn(&Span) -> Head,
+        settings: &Settings,
+    ) {
+        let Some(known) = self.known.get_mut(place) else { return };
+        let key = Arc::clone(&known.key);
+        let runs = known.course.runs(REFIRE_GAP);
+        let held = std::mem::take(&mut known.families);
+        let mut families = Vec::with_capacity(runs.len());
+        for run in &runs {
+            let begun = new.iter().filter(|span| span.starts_at == run.from);
+            let first = begun.min_by(|one, other| one.id.cmp(&other.id));
+            let same = held.iter().find(|slot| {
+                self.slots.get(**slot).and_then(Option::as_ref).is_some_and(|(_, family)| family.starts_at == run.from)
+            });
+            match (same, first) {
+                (Some(slot), first) => {
+                    families.push(*slot);
+                    self.go_on(*slot, run, first.map(|first| (first, head)), settings);
+                }
+                (None, Some(first)) => {
+                    let family = Family::new(&key, head(first), run, settings);
+                    families.push(self.open(place, family));
+                }
+                (None, None) => {
+                    self.forgotten.insert(place);
+                }
+            }
+        }
+        for gone in held.into_iter().filter(|slot| !families.contains(slot)) {
+            self.close(gone);
+        }
+        if let Some(known) = self.known.get_mut(place) {
+            known.families = families;
+        }
+    }
+
+    fn open(&mut self, place: usize, family: Family) -> Slot {
+        let slot = self.slots.len();
+        self.differs_from(family.starts_at);
+        self.order.insert((family.starts_at, Arc::clone(&family.key)), slot);
+        self.touched.insert(slot);
+        self.slots.push(Some((place, family)));
+        slot
+    }
+
+    fn close(&mut self, slot: Slot) {
+        let Some((_, family)) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        self.differs_from(family.starts_at);
+        self.touched.insert(slot);
+        let place = (family.starts_at, family.key);
+        self.order.remove(&place);
+        self.gone.push(place);
+    }
+
+    /// A family that is there has another end, number of episodes, or first episode.
+    fn go_on(
+        &mut self,
+        slot: Slot,
+        run: &Run,
+        first: Option<(&Span, &dyn Fn(&Span) -> Head)>,
+        settings: &Settings,
+    ) {
+        let Some(Some((_, family))) = self.slots.get_mut(slot) else { return };
+        let mut differs = None;
+        if family.ends_at != run.to {
+            // Of two ends, what was decided before the earlier one stands.
+            differs = [family.ends_at, run.to].into_iter().flatten().min();
+        }
+        if let Some((first, head)) = first.filter(|(first, _)| first.id < family.head.id) {
+            *family = Family::new(&family.key, head(first), run, settings);
+            differs = Some(family.starts_at);
+        }
+        (family.ends_at, family.expected, family.episodes) = (run.to, run.expected, run.episodes);
+        self.touched.insert(slot);
+        if let Some(time) = differs {
+            self.differs_from(time);
+        }
+    }
+
+    fn differs_from(&mut self, time: Time) {
+        self.dirty = Some(self.dirty.map_or(time, |dirty| dirty.min(time)));
+    }
+
+    /// A family.
+    pub(super) fn get(&self, slot: Slot) -> Option<&Family> {
+        self.slots.get(slot)?.as_ref().map(|(_, family)| family)
+    }
+
+    /// All families from one that comes after this place in the order on.
+    pub(super) fn after(
+        &self,
+        last: Option<&Place>,
+    ) -> impl Iterator<Item = (&Place, Slot)> {
+        let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let range = self.order.range((from, std::ops::Bound::Unbounded));
+        range.map(|(place, slot)| (place, *slot))
+    }
+
+    /// What is no longer there, and is not there again: key and start.
+    pub(super) fn take_gone(&mut self) -> Vec<(Arc<FamilyKey>, Time)> {
+        let gone = std::mem::take(&mut self.gone).into_iter();
+        gone.filter(|place| !self.order.contains_key(place)).map(|(start, key)| (key, start)).collect()
+    }
+
+    /// The family of a key that an episode with this start is in.
+    pub(super) fn holding(&self, key: &FamilyKey, starts_at: Time) -> Option<Slot> {
+        let known = self.known.get(*self.places.get(key)?)?;
+        let begun = |slot: &&Slot| self.get(**slot).is_some_and(|one| one.starts_at <= starts_at);
+        known.families.iter().rev().find(begun).copied()
+    }
+
+    /// When it fired: what has ended, and since when it fires now.
+    pub(super) fn stretches(&self, slot: Slot) -> (Vec<Covered>, Option<(Time, Option<Time>)>) {
+        let part = self.part(slot).unwrap_or_default();
+        (part.ended().to_vec(), part.firing())
+    }
+
+    /// The part of its key's course that is this family's.
+    pub(super) fn part(&self, slot: Slot) -> Option<Course> {
+        let (place, family) = self.slots.get(slot)?.as_ref()?;
+        let known = self.known.get(*place)?;
+        Some(known.course.part(&Run {
+            from: family.starts_at,
+            to: family.ends_at,
+            expected: family.expected,
+            episodes: family.episodes,
+        }))
+    }
+
+    /// Takes in a family that was kept, with its part of the course; those of one key by start.
+    pub(super) fn restore(
+        &mut self,
+        mut family: Family,
+        part: Course,
+        settings: &Settings,
+    ) -> Slot {
+        let onset = onset(&family.head, family.starts_at, settings);
+        (family.onset_from, family.onset_to) = (onset.from, onset.to);
+        let place = self.place(FamilyKey::clone(&family.key));
+        let slot = self.open(place, family);
+        self.touched.remove(&slot);
+        if let Some(known) = self.known.get_mut(place) {
+            known.course.append(part);
+            known.families.push(slot);
+        }
+        slot
+    }
+
+    /// How often per hour a family begins without any cause that we could name, by the days that
     /// were over before `time`.
     ///
     /// The mean of the Gamma posterior of a Poisson rate, whose prior is worth one start in a week:
     /// a family never heard before is taken to begin once a week.
-    pub(super) fn per_hour(&self, key: &FamilyKey, time: Time) -> f64 {
+    pub(super) fn per_hour(&self, slot: Slot, time: Time) -> f64 {
         let day = super::time::day(time);
         let hours = self.observed_from.map_or(0.0, |from| super::time::hours(day - from).max(0.0));
-        let starts =
-            self.starts.get(key).map_or(0, |starts| starts.partition_point(|start| *start < day));
+        let known = self.slots.get(slot).and_then(Option::as_ref);
+        let known = known.and_then(|(place, _)| self.known.get(*place));
+        let starts = known.map_or(0, |known| {
+            known.families.partition_point(|slot| {
+                self.get(*slot).is_some_and(|family| family.starts_at < day)
+            })
+        });
         (1.0 + super::number(starts)) / (WEEK_HOURS + hours)
     }
 }

@@ -4,12 +4,19 @@
 //! A family joins the open incident whose story makes it likeliest, measured against the family's
 //! own base rate: by the changes that the incident is put down to, as far as they are, and by the
 //! symptoms that it already has, which spread along dependencies. Each decision uses only what was
-//! so at that time.
+//! so at that time; so when something turns up that began earlier, the fold goes on from the
+//! checkpoint before it, and ends where it would have had it known all along.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
 
 use super::{
-    family::Family,
-    hazard::{Ground, Tie, softmax},
+    candidate::Slot as ChangeSlot,
+    family::{Families, Family, Place, Slot},
+    hazard::{Ground, Odds, Symptom, Tied, softmax},
     kernel::SKEW,
+    model::Model,
     time::{Interval, hours},
     verdict::LIKELY,
 };
@@ -18,14 +25,25 @@ use crate::event::{Labels, Time};
 /// The families of one story.
 #[derive(Clone, Debug)]
 pub(super) struct Story {
-    /// Indices of families, by start.
-    pub(super) families: Vec<usize>,
+    /// Its families, by start.
+    pub(super) families: Vec<Slot>,
+    /// The first of them, with their ties: by these it is judged.
+    pub(super) judged: Vec<Tied>,
     /// The first onset of its families, at the latest that it can have been, and the last.
     onsets: Interval,
     /// When the last of its families ended; `None` while one fires.
     ends_at: Option<Time>,
-    /// The candidates that it was put down to when it was judged last: (index, probability).
-    causes: Vec<(usize, f64)>,
+    /// What it was put down to when it was judged last.
+    causes: Vec<Cause>,
+}
+
+/// A change that a story is put down to.
+#[derive(Clone, Copy, Debug)]
+struct Cause {
+    candidate: ChangeSlot,
+    probability: f64,
+    /// Of breaking anything at all.
+    prior: f64,
 }
 
 /// A story must make a family this many times likelier than its base rate does: two to one.
@@ -40,123 +58,246 @@ const SHARED_LEAST: f64 = 0.05;
 /// Of a story's symptoms the latest are asked how near they are: the spread dies away with time.
 const NEAREST_MAX: usize = 64;
 
-/// Stories up to this size are judged with each family.
-const JUDGED_EACH_TIME: usize = 32;
+/// A story is judged by so many of its symptoms, the first: what shows later says how the trouble
+/// spread, and each says less than the one before.
+const JUDGED_MAX: usize = 64;
 
-/// The stories that the families make; `ties` are those of each family.
-pub(super) fn stories(ground: &Ground<'_>, ties: &[Vec<Tie<'_>>]) -> Vec<Story> {
-    let mut stories: Vec<Story> = Vec::new();
-    for (index, family) in ground.families.iter().enumerate() {
-        let rate = ground.rates.per_hour(&family.key, family.starts_at);
-        let own = ties.get(index).map(Vec::as_slice).unwrap_or_default();
-        let best = stories
+/// A story in which nothing fires, or whose span is over, for so long is settled: onsets lie some
+/// time before the starts by which the families come.
+const SETTLED_AFTER: TimeDelta = TimeDelta::hours(6);
+
+/// So many families are folded from one checkpoint to the next ...
+const CHECKPOINT_EVERY: usize = 16;
+/// ... and so many checkpoints are kept, the older the fewer.
+const CHECKPOINTS_MAX: usize = 32;
+
+/// The stories, as far as they are folded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stories {
+    /// Those that can still grow, by their first family.
+    active: Vec<Arc<Story>>,
+    /// Those that cannot, in the order in which they were settled.
+    settled: Vec<Arc<Story>>,
+    checkpoints: Vec<Checkpoint>,
+    /// The last family that was folded.
+    last: Option<Place>,
+    since_checkpoint: usize,
+}
+
+/// The fold as it was after a family.
+#[derive(Clone, Debug)]
+struct Checkpoint {
+    last: Place,
+    active: Vec<Arc<Story>>,
+    settled: usize,
+}
+
+impl Stories {
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Story>> {
+        self.settled.iter().chain(&self.active)
+    }
+
+    /// Folds what is new, and again what was decided from `dirty` on.
+    pub(super) fn advance(&mut self, ground: Ground<'_>, dirty: Option<Time>) {
+        if let Some(dirty) = dirty {
+            self.go_back(dirty);
+        }
+        self.active.iter_mut().for_each(|story| story.refresh(ground.families));
+        let rest = ground.families.after(self.last.as_ref());
+        let rest: Vec<_> = rest.map(|(place, slot)| (place.clone(), slot)).collect();
+        for (place, slot) in rest {
+            self.take(ground, slot);
+            self.last = Some(place);
+            self.since_checkpoint += 1;
+            if self.since_checkpoint >= CHECKPOINT_EVERY {
+                self.checkpoint();
+            }
+        }
+    }
+
+    /// Forgets all that was decided at `dirty` or later.
+    fn go_back(&mut self, dirty: Time) {
+        if self.last.as_ref().is_none_or(|(time, _)| *time < dirty) {
+            return;
+        }
+        while self.checkpoints.last().is_some_and(|point| point.last.0 >= dirty) {
+            self.checkpoints.pop();
+        }
+        let (last, active, settled) = match self.checkpoints.last() {
+            Some(point) => (Some(point.last.clone()), point.active.clone(), point.settled),
+            None => (None, Vec::new(), 0),
+        };
+        self.last = last;
+        self.active = active;
+        self.settled.truncate(settled);
+        self.since_checkpoint = 0;
+    }
+
+    fn checkpoint(&mut self) {
+        let Some(last) = self.last.clone() else { return };
+        let settled = self.settled.len();
+        self.checkpoints.push(Checkpoint { last, active: self.active.clone(), settled });
+        self.since_checkpoint = 0;
+        if self.checkpoints.len() > CHECKPOINTS_MAX {
+            // Of the older half every second goes: the distance doubles with the age.
+            let mut place = 0;
+            self.checkpoints.retain(|_| {
+                place += 1;
+                place > CHECKPOINTS_MAX / 2 || place % 2 == 0
+            });
+        }
+    }
+
+    /// One family, which began after all that were taken before it.
+    fn take(&mut self, ground: Ground<'_>, slot: Slot) {
+        let Some(family) = ground.families.get(slot) else { return };
+        let now = family.starts_at;
+        let settled = |story: &mut Arc<Story>| story.is_settled(ground, now);
+        self.settled.extend(self.active.extract_if(.., settled));
+        let rate = ground.families.per_hour(slot, now);
+        let symptom = ground.symptom(slot, family);
+        let best = self
+            .active
             .iter()
             .enumerate()
             .filter(|(_, story)| story.is_open(ground, family))
-            .map(|(place, story)| (place, story.hazard(ground, family, own) / rate))
+            .map(|(place, story)| (place, story.hazard(ground, &symptom) / rate))
             .filter(|(_, link)| *link >= LINK_LEAST)
             // Of equals the first: the one whose first alert is earlier.
             .max_by(|(one_place, one), (other_place, other)| {
                 one.total_cmp(other).then(other_place.cmp(one_place))
             });
-        let place = best.map_or(stories.len(), |(place, _)| place);
-        match stories.get_mut(place) {
-            Some(story) => story.join(index, family),
-            None => stories.push(Story::open(index, family)),
-        }
-        if let Some(story) = stories.get_mut(place).filter(|story| story.is_to_be_judged()) {
-            story.judge(ground, ties);
-        }
-        merge_with_twin(&mut stories, place, ground, ties, family.starts_at);
+        let place = match best {
+            Some((place, _)) => place,
+            None => {
+                self.active.push(Arc::new(Story::open(family)));
+                self.active.len() - 1
+            }
+        };
+        let Some(story) = self.active.get_mut(place) else { return };
+        Arc::make_mut(story).join(ground, &symptom);
+        self.merge_with_twin(place, ground, now);
     }
-    stories
-}
 
-/// Merges the story at `place` with another open one that has the same cause.
-fn merge_with_twin(
-    stories: &mut Vec<Story>,
-    place: usize,
-    ground: &Ground<'_>,
-    ties: &[Vec<Tie<'_>>],
-    now: Time,
-) {
-    let Some(mine) = stories.get(place) else { return };
-    let twin = stories.iter().enumerate().position(|(other, story)| {
-        other != place
-            && mine.onsets.and(story.onsets).length() <= ground.model.settings.span
-            && story.is_active(ground, now)
-            && (mine.shares_cause_of(story, ground) || story.shares_cause_of(mine, ground))
-    });
-    let Some(twin) = twin else { return };
-    let taken = stories.remove(place.max(twin));
-    if let Some(kept) = stories.get_mut(place.min(twin)) {
-        kept.families.extend(taken.families);
-        kept.families.sort_unstable();
-        kept.onsets = kept.onsets.and(taken.onsets);
-        kept.ends_at = later(kept.ends_at, taken.ends_at);
-        kept.judge(ground, ties);
+    /// Merges the story at `place` with another open one that has the same cause.
+    fn merge_with_twin(&mut self, place: usize, ground: Ground<'_>, now: Time) {
+        let Some(mine) = self.active.get(place) else { return };
+        let twin = self.active.iter().enumerate().position(|(other, story)| {
+            other != place
+                && mine.onsets.and(story.onsets).length() <= ground.model.settings.span
+                && story.is_active(ground, now)
+                && (mine.shares_cause_of(story) || story.shares_cause_of(mine))
+        });
+        let Some(twin) = twin else { return };
+        let taken = self.active.remove(place.max(twin));
+        if let Some(kept) = self.active.get_mut(place.min(twin)) {
+            Arc::make_mut(kept).merge(&taken, ground);
+        }
     }
 }
 
 impl Story {
-    fn open(index: usize, family: &Family) -> Self {
-        let onsets = Interval { from: family.onset.to, to: family.onset.to };
-        Self { families: vec![index], onsets, ends_at: family.ends_at, causes: Vec::new() }
+    fn open(family: &Family) -> Self {
+        Self {
+            families: Vec::new(),
+            judged: Vec::new(),
+            onsets: Interval { from: family.onset_to, to: family.onset_to },
+            ends_at: family.ends_at,
+            causes: Vec::new(),
+        }
     }
 
-    fn join(&mut self, index: usize, family: &Family) {
-        self.families.push(index);
-        self.onsets = self.onsets.and(Interval { from: family.onset.to, to: family.onset.to });
+    fn join(&mut self, ground: Ground<'_>, symptom: &Symptom<'_>) {
+        let family = symptom.family;
+        self.families.push(symptom.slot);
+        self.onsets = self.onsets.and(Interval { from: family.onset_to, to: family.onset_to });
         self.ends_at = later(self.ends_at, family.ends_at);
+        if self.judged.len() < JUDGED_MAX {
+            self.judged.push(ground.ties(symptom));
+            self.judge(ground);
+        }
+    }
+
+    fn merge(&mut self, other: &Self, ground: Ground<'_>) {
+        let place = |slot: &Slot| {
+            ground.families.get(*slot).map(|family| (family.starts_at, Arc::clone(&family.key)))
+        };
+        self.families.extend(&other.families);
+        self.families.sort_by_cached_key(place);
+        self.judged.extend(other.judged.iter().cloned());
+        self.judged.sort_by_cached_key(|tied| place(&tied.family));
+        self.judged.truncate(JUDGED_MAX);
+        self.onsets = self.onsets.and(other.onsets);
+        self.ends_at = later(self.ends_at, other.ends_at);
+        self.judge(ground);
+    }
+
+    /// Takes note of how far its families have come since.
+    fn refresh(self: &mut Arc<Self>, families: &Families) {
+        let ends_at = self.ends_at(families);
+        if ends_at != self.ends_at {
+            Arc::make_mut(self).ends_at = ends_at;
+        }
+    }
+
+    /// When the last of its families ended, or is expected to; `None` while one fires.
+    pub(super) fn ends_at(&self, families: &Families) -> Option<Time> {
+        let families = self.families.iter().filter_map(|slot| families.get(*slot));
+        families.map(|family| family.ends_at).reduce(later).flatten()
     }
 
     /// Whether a family that begins now may join.
-    fn is_open(&self, ground: &Ground<'_>, family: &Family) -> bool {
-        family.onset.to - self.onsets.from <= ground.model.settings.span
+    fn is_open(&self, ground: Ground<'_>, family: &Family) -> bool {
+        family.onset_to - self.onsets.from <= ground.model.settings.span
             && self.is_active(ground, family.starts_at)
     }
 
     /// Whether something of it fires, or did not long ago.
-    fn is_active(&self, ground: &Ground<'_>, now: Time) -> bool {
+    fn is_active(&self, ground: Ground<'_>, now: Time) -> bool {
         self.ends_at.is_none_or(|end| end >= now - ground.model.settings.quiet)
     }
 
-    /// Whether its last family may have changed what it is put down to: in a large story one more
-    /// symptom hardly does, and each would be weighed against all.
-    fn is_to_be_judged(&self) -> bool {
-        self.families.len() <= JUDGED_EACH_TIME || self.families.len().is_power_of_two()
+    /// Whether nothing that begins now or later can join it.
+    fn is_settled(&self, ground: Ground<'_>, now: Time) -> bool {
+        !self.is_active(ground, now - SETTLED_AFTER)
+            || self.onsets.from + ground.model.settings.span < now - SETTLED_AFTER * 4
     }
 
     /// How much this story adds to the family's rate, per hour.
-    fn hazard(&self, ground: &Ground<'_>, family: &Family, ties: &[Tie<'_>]) -> f64 {
+    fn hazard(&self, ground: Ground<'_>, symptom: &Symptom<'_>) -> f64 {
         let by_changes: f64 = self
             .causes
             .iter()
-            .filter_map(|(cause, probability)| {
-                let tie = ties.iter().find(|tie| tie.candidate == *cause)?;
-                // What the change would do to the family by itself is no tie to this story.
-                let prior = ground.candidates.get(*cause)?.prior;
-                Some((probability - prior).max(0.0) * tie.hazard())
+            // What the change would do to the family by itself is no tie to this story.
+            .filter(|cause| cause.probability > cause.prior)
+            .filter_map(|cause| {
+                let tie = ground.tie_of(cause.candidate, symptom)?;
+                Some((cause.probability - cause.prior) * tie.hazard())
             })
             .sum();
         let nearest = self.families.iter().rev().take(NEAREST_MAX);
         let by_symptoms = nearest
             .filter_map(|member| ground.families.get(*member))
-            .map(|member| spread(ground, member, family))
+            .map(|member| spread(ground.model, member, symptom.family))
             .fold(0.0, f64::max);
         by_changes + by_symptoms
     }
 
     /// Puts the story down to its causes anew.
-    fn judge(&mut self, ground: &Ground<'_>, ties: &[Vec<Tie<'_>>]) {
-        let odds = ground.odds(&self.families, ties, self.onsets.from);
-        let log_odds: Vec<_> = odds.iter().map(super::hazard::Odds::log_odds).collect();
+    fn judge(&mut self, ground: Ground<'_>) {
+        let odds = ground.odds(&self.judged, self.onsets.from);
+        let log_odds: Vec<_> = odds.iter().map(Odds::log_odds).collect();
         let (_, probabilities) = softmax(&log_odds);
         self.causes = odds
             .iter()
             .zip(probabilities)
-            .map(|(odds, probability)| (odds.candidate, probability))
-            .filter(|(_, probability)| *probability >= CAUSE_LEAST)
+            .map(|(odds, probability)| Cause {
+                candidate: odds.candidate,
+                probability,
+                prior: 1.0 / (1.0 + (-odds.prior).exp()),
+            })
+            .filter(|cause| cause.probability >= CAUSE_LEAST)
             .collect();
     }
 
@@ -164,14 +305,15 @@ impl Story {
     ///
     /// A change that broke something there is no longer one that breaks something once in so many
     /// times: its prior here is the probability that it has there.
-    fn shares_cause_of(&self, other: &Self, ground: &Ground<'_>) -> bool {
-        let known = other.causes.iter().filter(|(_, probability)| *probability >= KNOWN_CAUSE);
-        known.into_iter().any(|(cause, known)| {
-            let here = self.causes.iter().find(|(candidate, _)| candidate == cause);
-            let prior = ground.candidates.get(*cause).map(|candidate| candidate.prior);
-            let (Some((_, here)), Some(prior)) = (here, prior) else { return false };
-            let raised = odds(*here) * odds(*known) / odds(prior);
-            *here >= SHARED_LEAST && raised >= odds(LIKELY)
+    fn shares_cause_of(&self, other: &Self) -> bool {
+        let known = other.causes.iter().filter(|cause| cause.probability >= KNOWN_CAUSE);
+        known.into_iter().any(|there| {
+            let here = self.causes.iter().find(|cause| cause.candidate == there.candidate);
+            here.is_some_and(|here| {
+                let raised =
+                    odds(here.probability) * odds(there.probability) / odds(here.prior);
+                here.probability >= SHARED_LEAST && raised >= odds(LIKELY)
+            })
         })
     }
 }
@@ -189,12 +331,12 @@ fn odds(probability: f64) -> f64 {
 const CAUSE_LEAST: f64 = 0.01;
 
 /// How much a symptom that is there adds to another's rate, per hour.
-pub(super) fn spread(ground: &Ground<'_>, from: &Family, to: &Family) -> f64 {
+pub(super) fn spread(model: &Model, from: &Family, to: &Family) -> f64 {
     let lag = to.starts_at - from.starts_at;
     if lag < -SKEW {
         return 0.0;
     }
-    nearness(ground, &from.labels, &to.labels) * spread_density(hours(lag).max(0.0))
+    nearness(model, from.labels(), to.labels()) * spread_density(hours(lag).max(0.0))
 }
 
 /// Symptoms of one cause show within minutes of each other, or hours later when something runs out.
@@ -211,8 +353,8 @@ const SLOW_MEAN: f64 = 1.0;
 ///
 /// The numbers are judgements of order, not measurements: the same service before its neighbours,
 /// these before what merely shares a cluster, and another environment a long way behind.
-fn nearness(ground: &Ground<'_>, from: &Labels, to: &Labels) -> f64 {
-    let catalog = &ground.model.catalog;
+fn nearness(model: &Model, from: &Labels, to: &Labels) -> f64 {
+    let catalog = &model.catalog;
     let mut near = 0.0_f64;
     for sick in from.values("service") {
         for next in to.values("service") {

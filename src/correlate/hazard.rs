@@ -13,56 +13,71 @@
 //! trouble spread. `1/√F`, because the symptoms of one incident do not speak independently. `V` is
 //! for symptoms that were there before the change.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    candidate::{Candidate, candidates},
-    family::{BaseRates, Family},
+    candidate::{Candidate, Changes, Slot as ChangeSlot},
+    family::{Families, Family, Slot},
     grouping::LINK_LEAST,
-    kernel::{Kernel, SKEW},
+    kernel::{Kernel, SKEW, prior},
     model::Model,
     scope::{Relation, relation},
     time::Interval,
 };
 use crate::{
     event::{Change, Labels, Time},
-    rules::{Rule, change_labels},
+    rules::Rule,
 };
 
 /// What may have caused what: the changes, the families and how they can be tied.
+#[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) model: &'a Model,
-    pub(super) changes: &'a [Change],
-    pub(super) families: &'a [Family],
-    pub(super) candidates: Vec<Candidate>,
-    pub(super) rates: BaseRates,
-    /// For each change, the rules whose change side it meets.
-    rules: Vec<Vec<&'a Rule>>,
+    pub(super) changes: &'a Changes,
+    pub(super) families: &'a Families,
+}
+
+/// A family with the rules whose alert side it meets, by their place in the set.
+pub(super) struct Symptom<'a> {
+    pub(super) slot: Slot,
+    pub(super) family: &'a Family,
+    rules: Vec<usize>,
 }
 
 /// The best tie between a change set and a family.
-#[derive(Clone, Debug)]
-pub(super) struct Tie<'a> {
-    /// Index of the candidate.
-    pub(super) candidate: usize,
-    /// Index of the member that explains the family best.
-    pub(super) member: usize,
-    /// Index of the family.
-    pub(super) family: usize,
-    pub(super) relation: Relation,
-    pub(super) rule: Option<Applied<'a>>,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tie {
+    /// The candidate.
+    pub(super) candidate: ChangeSlot,
+    /// The member that explains the family best.
+    pub(super) member: ChangeSlot,
+    /// The family.
+    pub(super) family: Slot,
+    /// How strong the relation is.
+    strength: f64,
+    /// The part of that strength that is owed to the environments.
+    environment: f64,
+    pub(super) rule: Option<Applied>,
     /// Mean lag density, per hour.
     pub(super) density: f64,
 }
 
 /// A rule that holds between a change and a family.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Applied<'a> {
-    pub(super) rule: &'a Rule,
+pub(super) struct Applied {
+    /// Its place in the set.
+    rule: usize,
     /// Its strength, less where a label that should be the same is not said.
     pub(super) strength: f64,
     /// How strong a relation the rule itself is.
     scope: f64,
+}
+
+/// A family with its ties, by the start of the candidates.
+#[derive(Clone, Debug)]
+pub(super) struct Tied {
+    pub(super) family: Slot,
+    pub(super) ties: Arc<[Tie]>,
 }
 
 /// What a rule ties is related, whatever the catalogue knows of it ...
@@ -70,17 +85,27 @@ const RULE_SCOPE: f64 = 0.30;
 /// ... and less where one side does not say the labels that should be the same.
 const RULE_SCOPE_UNSAID: f64 = 0.10;
 
-impl Tie<'_> {
+impl Tie {
     /// How strongly the change reaches the symptom, rule included.
     fn reach(&self) -> f64 {
-        self.rule.map_or(self.relation.strength, |rule| {
-            rule.strength * self.relation.strength.max(rule.scope * self.relation.environment)
+        self.rule.map_or(self.strength, |rule| {
+            rule.strength * self.strength.max(rule.scope * self.environment)
         })
+    }
+
+    /// Whether the change is close enough to answer for the symptom.
+    pub(super) fn in_scope(&self) -> bool {
+        Relation::is_in_scope(self.strength)
+    }
+
+    /// Whether both are known to be in different environments.
+    pub(super) fn elsewhere(&self) -> bool {
+        Relation::is_elsewhere(self.environment)
     }
 
     /// Whether anything is known to tie the two.
     fn is_known(&self) -> bool {
-        self.relation.in_scope() || self.rule.is_some_and(|rule| rule.strength > 1.0)
+        self.in_scope() || self.rule.is_some_and(|rule| rule.strength > 1.0)
     }
 
     /// How much the change adds to the symptom's rate, per hour.
@@ -90,7 +115,7 @@ impl Tie<'_> {
 
     /// What the relation says, against a reach of `reference`, and what the rule adds.
     fn scope_and_rule(&self, reference: f64) -> (f64, f64) {
-        let related = (self.relation.strength / reference).ln().clamp(-SCOPE_MAX, SCOPE_MAX);
+        let related = (self.strength / reference).ln().clamp(-SCOPE_MAX, SCOPE_MAX);
         let ruled = (self.reach() / reference).ln().clamp(-SCOPE_MAX, SCOPE_MAX);
         (related, ruled - related)
     }
@@ -103,111 +128,98 @@ const SCOPE_MAX: f64 = 5.0;
 const REACH_OF_ANY: f64 = 0.15;
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(
-        model: &'a Model,
-        changes: &'a [Change],
-        families: &'a [Family],
-        observed_from: Option<Time>,
-    ) -> Self {
-        let rules = changes
-            .iter()
-            .map(|change| {
-                let labels = change_labels(change);
-                model.rules.rules.iter().filter(|rule| rule.change.matches(&labels)).collect()
-            })
-            .collect();
-        Self {
-            model,
-            changes,
-            families,
-            candidates: candidates(changes),
-            rates: BaseRates::new(families, observed_from),
-            rules,
-        }
+    /// A family, ready to be tied.
+    pub(super) fn symptom(self, slot: Slot, family: &'a Family) -> Symptom<'a> {
+        let rules = self.model.rules.rules.iter().enumerate();
+        let met = rules.filter(|(_, rule)| rule.alert.matches(family.labels()));
+        Symptom { slot, family, rules: met.map(|(place, _)| place).collect() }
     }
 
-    /// How the candidates are tied to a family, best member each: those that can have caused it.
-    pub(super) fn ties(&self, family: usize) -> Vec<Tie<'a>> {
-        let Some(symptom) = self.families.get(family) else { return Vec::new() };
-        let earliest = symptom.onset.from - self.model.settings.look_back;
-        let alert_rules: Vec<_> = self
-            .model
-            .rules
-            .rules
-            .iter()
-            .filter(|rule| rule.alert.matches(&symptom.labels))
-            .map(|rule| rule.name.as_str())
-            .collect();
-        let mut ties = Vec::new();
-        for (candidate, set) in self.candidates.iter().enumerate() {
-            let best = set
-                .members
-                .iter()
-                .filter_map(|member| Some((*member, self.changes.get(*member)?)))
-                .filter(|(_, change)| {
-                    change.started_at >= earliest && change.started_at <= symptom.onset.to + SKEW
-                })
-                .map(|(member, change)| {
-                    self.tie(candidate, (member, change), (family, symptom), &alert_rules)
-                })
-                .max_by(|one, other| one.hazard().total_cmp(&other.hazard()));
-            ties.extend(best.filter(|tie| tie.hazard() > 0.0));
-        }
-        ties
+    /// How the candidates are tied to a symptom, best member each: those that can have caused it.
+    pub(super) fn ties(self, symptom: &Symptom<'_>) -> Tied {
+        let earliest = symptom.family.onset_from - self.model.settings.look_back;
+        let candidates = self.changes.between(earliest, symptom.family.onset_to + SKEW);
+        let ties = candidates.filter_map(|set| self.best(set, symptom)).collect();
+        Tied { family: symptom.slot, ties }
+    }
+
+    /// How one candidate is tied to a symptom, if it can have caused it.
+    pub(super) fn tie_of(self, candidate: ChangeSlot, symptom: &Symptom<'_>) -> Option<Tie> {
+        self.best(self.changes.candidate(candidate)?, symptom)
+    }
+
+    fn best(self, set: &Candidate, symptom: &Symptom<'_>) -> Option<Tie> {
+        let family = symptom.family;
+        let earliest = family.onset_from - self.model.settings.look_back;
+        let members = set.members.iter().filter_map(|member| {
+            Some((*member, self.changes.get(*member)?)).filter(|(_, change)| {
+                change.started_at >= earliest && change.started_at <= family.onset_to + SKEW
+            })
+        });
+        members
+            .map(|(member, change)| self.tie((set.id(), member, change), symptom))
+            .max_by(|one, other| one.hazard().total_cmp(&other.hazard()))
+            .filter(|tie| tie.hazard() > 0.0)
     }
 
     fn tie(
-        &self,
-        candidate: usize,
-        (member, change): (usize, &'a Change),
-        (family, symptom): (usize, &Family),
-        alert_rules: &[&str],
-    ) -> Tie<'a> {
+        self,
+        (candidate, member, change): (ChangeSlot, ChangeSlot, &Change),
+        symptom: &Symptom<'_>,
+    ) -> Tie {
+        let family = symptom.family;
         // What was rolled out after the symptom began cannot have caused it, and is left out of the
         // mean rather than counted against the part that can.
-        let end = change.finished_at.unwrap_or(symptom.onset.to);
+        let end = change.finished_at.unwrap_or(family.onset_to);
         let effect = Interval {
             from: change.started_at,
-            to: end.min(symptom.onset.to).max(change.started_at),
+            to: end.min(family.onset_to).max(change.started_at),
         };
+        let relation = relation(change, family.labels(), &self.model.catalog);
         Tie {
             candidate,
             member,
-            family,
-            relation: relation(change, &symptom.labels, &self.model.catalog),
-            rule: self.applied(member, change, symptom, alert_rules),
-            density: Kernel::of(change).mean_density(effect, symptom.onset),
+            family: symptom.slot,
+            strength: relation.strength,
+            environment: relation.environment,
+            rule: self.applied(member, change, symptom),
+            density: Kernel::of(change).mean_density(effect, family.onset()),
         }
     }
 
     /// The rule that says most about the pair: the strongest that speaks for it, else the strongest
     /// that speaks against it.
     fn applied(
-        &self,
-        member: usize,
+        self,
+        member: ChangeSlot,
         change: &Change,
-        symptom: &Family,
-        alert_rules: &[&str],
-    ) -> Option<Applied<'a>> {
-        let labels = change.scope.labels();
-        let lag = symptom.onset.to - change.started_at;
-        let holding = self
-            .rules
-            .get(member)?
-            .iter()
-            .filter(|rule| lag <= rule.window && alert_rules.contains(&rule.name.as_str()));
-        let applied = holding.filter_map(|rule| apply(rule, labels, &symptom.labels));
+        symptom: &Symptom<'_>,
+    ) -> Option<Applied> {
+        let (labels, family) = (change.scope.labels(), symptom.family);
+        let lag = family.onset_to - change.started_at;
+        let met = self.changes.rules(member).iter();
+        let met = met.filter(|place| symptom.rules.binary_search(place).is_ok());
+        let rules = met.filter_map(|place| Some((*place, self.model.rules.rules.get(*place)?)));
+        let applied = rules
+            .filter(|(_, rule)| lag <= rule.window)
+            .filter_map(|(place, rule)| apply(place, rule, labels, family.labels()));
         applied.max_by(|one, other| {
-            let rank = |applied: &Applied<'_>| {
+            let rank = |applied: &Applied| {
                 if applied.strength >= 1.0 { applied.strength } else { -1.0 / applied.strength }
             };
-            rank(one).total_cmp(&rank(other)).then_with(|| other.rule.name.cmp(&one.rule.name))
+            let name = |applied: &Applied| self.rule(applied).map(|rule| &rule.name);
+            rank(one).total_cmp(&rank(other)).then_with(|| name(other).cmp(&name(one)))
         })
+    }
+
+    /// The rule that was applied.
+    pub(super) fn rule(self, applied: &Applied) -> Option<&'a Rule> {
+        self.model.rules.rules.get(applied.rule)
     }
 }
 
 /// The rule between these labels, if what should be the same is not known to differ.
-fn apply<'a>(rule: &'a Rule, change: &Labels, symptom: &Labels) -> Option<Applied<'a>> {
+fn apply(place: usize, rule: &Rule, change: &Labels, symptom: &Labels) -> Option<Applied> {
     let mut unsaid = false;
     for name in &rule.same {
         match change.share(symptom, name) {
@@ -221,27 +233,27 @@ fn apply<'a>(rule: &'a Rule, change: &Labels, symptom: &Labels) -> Option<Applie
         (false, false) => (rule.strength, RULE_SCOPE),
         (false, true) => (rule.strength.sqrt(), RULE_SCOPE_UNSAID),
     };
-    Some(Applied { rule, strength, scope })
+    Some(Applied { rule: place, strength, scope })
 }
 
 /// A candidate's odds against "no recorded change", over an incident's families: terms in nats, to
 /// the thousandth.
 #[derive(Clone, Debug)]
-pub(super) struct Odds<'a> {
-    pub(super) candidate: usize,
+pub(super) struct Odds {
+    pub(super) candidate: ChangeSlot,
     /// `ln(q / (1-q))`.
     pub(super) prior: f64,
     /// What the time from the change to the first symptom that it explains says.
     pub(super) lag: f64,
     /// The tie to the first symptom that it explains.
-    pub(super) anchor: &'a Tie<'a>,
+    pub(super) anchor: Tie,
     /// Its ties to all families that began after it, with what relation and rule say.
-    pub(super) ties: Vec<(&'a Tie<'a>, f64, f64)>,
+    pub(super) ties: Vec<(Tie, f64, f64)>,
     /// What is taken off for symptoms that were there before.
     pub(super) exoneration: f64,
 }
 
-impl Odds<'_> {
+impl Odds {
     /// The sum of the terms.
     pub(super) fn log_odds(&self) -> f64 {
         let ties: f64 = self.ties.iter().map(|(_, scope, rule)| scope + rule).sum();
@@ -270,23 +282,24 @@ const GROUPED: f64 = LINK_LEAST / (1.0 + LINK_LEAST);
 const WITNESSES_MAX: usize = 16;
 
 impl Ground<'_> {
-    /// The odds of every candidate that explains something of these families, for an incident whose
-    /// first symptom began at `onset`. `ties` are those of all families there are.
-    pub(super) fn odds<'t>(
-        &self,
-        families: &[usize],
-        ties: &'t [Vec<Tie<'t>>],
-        onset: Time,
-    ) -> Vec<Odds<'t>> {
-        let mut by_candidate = BTreeMap::<usize, Vec<&Tie<'_>>>::new();
-        for tie in families.iter().filter_map(|family| ties.get(*family)).flatten() {
-            by_candidate.entry(tie.candidate).or_default().push(tie);
+    /// The odds of every candidate that explains something of these families, which come by start,
+    /// for an incident whose first symptom began at `onset`.
+    pub(super) fn odds(self, families: &[Tied], onset: Time) -> Vec<Odds> {
+        let mut by_candidate = BTreeMap::<usize, Vec<Tie>>::new();
+        for tie in families.iter().flat_map(|tied| tied.ties.iter()) {
+            by_candidate.entry(self.changes.place(tie.candidate)).or_default().push(*tie);
         }
         let weight = 1.0 / super::number(families.len().max(1)).sqrt();
-        let odds = by_candidate.into_iter().filter_map(|(candidate, ties)| {
-            let set = self.candidates.get(candidate)?;
+        let odds = by_candidate.into_iter().filter_map(|(place, ties)| {
+            let set = self.changes.candidates().get(place)?;
             let anchor = *ties.iter().find(|tie| tie.is_known()).or(ties.first())?;
-            let rate = self.rates.per_hour(&self.families.get(anchor.family)?.key, onset);
+            let rate = self.families.per_hour(anchor.family, onset);
+            // One act is counted once: by that of its members which breaks most.
+            let prior = ties
+                .iter()
+                .filter_map(|tie| self.changes.get(tie.member))
+                .map(prior)
+                .fold(0.0, f64::max);
             let ties = ties
                 .into_iter()
                 .map(|tie| {
@@ -300,8 +313,8 @@ impl Ground<'_> {
                 })
                 .collect();
             Some(Odds {
-                candidate,
-                prior: nats((set.prior / (1.0 - set.prior)).ln()),
+                candidate: set.id(),
+                prior: nats((prior / (1.0 - prior)).ln()),
                 lag: nats((anchor.density / rate).ln()),
                 exoneration: nats(self.exoneration(set, families, onset)),
                 anchor,
@@ -313,29 +326,30 @@ impl Ground<'_> {
 
     /// What symptoms that were there before the change take off its odds: the surer it is that they
     /// are of one story with those that came after it, the more.
-    fn exoneration(&self, set: &Candidate, families: &[usize], onset: Time) -> f64 {
-        let members = families.iter().filter_map(|family| self.families.get(*family));
+    fn exoneration(self, set: &Candidate, families: &[Tied], onset: Time) -> f64 {
+        let members = families.iter().map(|tied| tied.family);
+        let members = members.filter_map(|slot| Some((slot, self.families.get(slot)?)));
         let (earlier, mut later): (Vec<_>, Vec<_>) =
-            members.partition(|family| family.onset.to < set.started_at - SKEW);
+            members.partition(|(_, family)| family.onset_to < set.started_at - SKEW);
         later.truncate(WITNESSES_MAX);
         let strays: f64 = earlier
             .iter()
             .rev()
-            .filter(|family| {
+            .filter(|(slot, family)| {
                 family.fired_since(set.started_at)
-                    && self.rates.per_hour(&family.key, onset) <= EXONERATING_RATE
+                    && self.families.per_hour(*slot, onset) <= EXONERATING_RATE
             })
             .take(WITNESSES_MAX)
-            .map(|family| 1.0 - self.one_story(family, &later, onset))
+            .map(|(_, family)| 1.0 - self.one_story(family, &later, onset))
             .product();
         (strays + (1.0 - strays) * EXONERATION.exp()).ln()
     }
 
     /// How sure it is that a symptom is of one story with one of those that came later.
-    fn one_story(&self, earlier: &Family, later: &[&Family], onset: Time) -> f64 {
-        let links = later.iter().map(|family| {
-            let link = super::grouping::spread(self, earlier, family);
-            link / (link + self.rates.per_hour(&family.key, onset))
+    fn one_story(self, earlier: &Family, later: &[(Slot, &Family)], onset: Time) -> f64 {
+        let links = later.iter().map(|(slot, family)| {
+            let link = super::grouping::spread(self.model, earlier, family);
+            link / (link + self.families.per_hour(*slot, onset))
         });
         links.fold(GROUPED, f64::max)
     }

@@ -2,49 +2,53 @@
 
 use std::collections::BTreeMap;
 
-use super::{Impact, Outage, Settings};
-use crate::event::{Episode, Time};
+use super::{Impact, Outage, course::Covered, family::Family};
+use crate::event::Time;
 
-/// Per service and environment; firing alerts count up to `at`.
-pub(super) fn impact(episodes: &[&Episode], settings: &Settings, at: Time) -> Vec<Impact> {
+/// No end in sight: the end of the year 9999, the last that RFC 3339 can say.
+const FAR: Time = match chrono::DateTime::from_timestamp(253_402_300_799, 0) {
+    Some(far) => far,
+    None => Time::MAX_UTC,
+};
+
+/// When a family fired: what has ended, and since when it fires now and is expected to.
+type Fired = (Vec<Covered>, Option<(Time, Option<Time>)>);
+
+/// Per service and environment, of families, whether each means outage, and when it fired. What
+/// goes on has no length yet: [`Impact::at`] gives it one.
+pub(super) fn impact(fired: Vec<(&Family, bool, Fired)>) -> Vec<Impact> {
     let mut spans: BTreeMap<(String, String), [Vec<Outage>; 2]> = BTreeMap::new();
-    for episode in episodes {
-        let labels = episode.scope.labels();
-        let out = settings.outage.iter().any(|matchers| matchers.matches(labels));
-        let span = Outage {
-            from: episode.starts_at,
-            to: episode.ends_at.unwrap_or(at),
-            ongoing: episode.fires(),
-        };
-        for (service, environment) in places(episode) {
-            let [outages, degraded] = spans.entry((service, environment)).or_default();
-            if out { outages.push(span.clone()) } else { degraded.push(span.clone()) }
+    for (family, out, (ended, firing)) in fired {
+        let ended = ended.iter().map(|one| Outage { from: one.from, to: one.to, ongoing: false });
+        let firing = firing.map(|(from, expected)| Outage {
+            from,
+            to: expected.unwrap_or(FAR),
+            ongoing: true,
+        });
+        let told: Vec<_> = ended.chain(firing).collect();
+        for place in places(family) {
+            let [outages, degraded] = spans.entry(place).or_default();
+            if out { outages.extend(told.clone()) } else { degraded.extend(told.clone()) }
         }
     }
-    spans
-        .into_iter()
-        .map(|((service, environment), [outages, degraded])| {
-            let (outages, degradations) = (union(outages), union(degraded));
-            let spans = Impact {
-                service,
-                environment,
-                outage_seconds: 0,
-                degraded_seconds: 0,
-                outages,
-                degradations,
-            };
-            spans.at(at)
-        })
-        .collect()
+    let told = spans.into_iter().map(|((service, environment), [outages, degraded])| Impact {
+        service,
+        environment,
+        outage_seconds: 0,
+        degraded_seconds: 0,
+        outages: union(outages),
+        degradations: union(degraded),
+    });
+    told.collect()
 }
 
-fn places(episode: &Episode) -> impl Iterator<Item = (String, String)> {
-    episode.scope.services().flat_map(|service| {
-        let mut environments: Vec<_> = episode.scope.environments().collect();
+fn places(family: &Family) -> impl Iterator<Item = (String, String)> {
+    family.key.services.iter().flat_map(|service| {
+        let mut environments = family.key.environments.clone();
         if environments.is_empty() {
-            environments.push("");
+            environments.push(String::new());
         }
-        environments.into_iter().map(|environment| (service.to_owned(), environment.to_owned()))
+        environments.into_iter().map(|environment| (service.clone(), environment))
     })
 }
 

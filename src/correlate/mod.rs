@@ -5,7 +5,9 @@
 
 mod answer;
 mod candidate;
+mod course;
 mod family;
+mod fold;
 mod grouping;
 mod hazard;
 mod impact;
@@ -23,13 +25,16 @@ mod tests;
 pub use self::{
     answer::{
         Answer, Assessment, Cleared, Evidence, FamilySummary, Impact, Incident, IncidentId, Outage,
-        State, Suspect, Term,
+        State, Suspect, Term, Told,
     },
+    course::{Span, Covered},
+    family::{Family, FamilyKey, FamilyRef, Head, family_id},
+    fold::{Fold, Kept, News, Part},
     model::{Model, OnsetHint, Settings},
     window::Window,
 };
 
-use std::{borrow::Borrow, collections::BTreeMap};
+use std::borrow::Borrow;
 
 use crate::event::{Event, Time};
 
@@ -42,41 +47,12 @@ pub fn assess<E: Borrow<Event>>(
     let mut events: Vec<_> = events.into_iter().collect();
     events.retain(|event| event.borrow().time() <= at);
     let newest = events.iter().map(|event| event.borrow().time()).max();
-    let from = newest.map(|newest| model.settings.window_from(newest));
-    let mut window = Window::default();
-    for event in &events {
-        let event = event.borrow();
-        if from.is_some_and(|from| event.time() >= from) {
-            window.absorb(event.id(), event, &model.mapping);
-        }
+    let from = newest.map_or(Time::MIN_UTC, |newest| model.settings.window_from(newest));
+    let mut window = Window::new(from);
+    for event in events.iter().map(Borrow::borrow).filter(|event| event.time() >= from) {
+        window.absorb(model, event.id(), event.clone());
     }
-    assess_window(model, &window, at)
-}
-
-/// Everything that is so at `at`, which is not before the window's newest event.
-pub fn assess_window(model: &Model, window: &Window, at: Time) -> Assessment {
-    let changes = window.changes(&model.mapping);
-    let episodes = window.episodes(&model.mapping);
-    let families = family::families(&episodes, &model.settings);
-    let ground = hazard::Ground::new(model, &changes, &families, window.oldest());
-    let ties: Vec<_> = (0..families.len()).map(|family| ground.ties(family)).collect();
-    let incidents: Vec<_> = grouping::stories(&ground, &ties)
-        .iter()
-        .filter_map(|story| verdict::Case::new(&ground, story, &episodes, at)?.incident(&ties))
-        .collect();
-    let mut holder = BTreeMap::new();
-    for incident in &incidents {
-        holder.extend(incident.alerts.iter().map(|alert| (alert.clone(), incident.id.clone())));
-    }
-    let episodes = episodes
-        .into_iter()
-        .map(|episode| {
-            let incident = holder.get(&episode.id).cloned();
-            (episode, incident)
-        })
-        .collect();
-    let notes = window.notes().map(|(_, note)| note.clone()).collect();
-    Assessment { incidents, changes, episodes, notes }
+    window.assess(model, at)
 }
 
 /// A count as a number to reckon with.

@@ -80,6 +80,11 @@ impl Settings {
 }
 
 impl Model {
+    /// A hash of how labels become scope.
+    pub fn mapping_hash(&self) -> String {
+        digest("", &self.mapping)
+    }
+
     /// A hash of all of it, which stands in every answer.
     pub fn hash(&self) -> String {
         let all =

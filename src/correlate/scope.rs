@@ -32,12 +32,17 @@ pub(super) struct Relation {
 impl Relation {
     /// Whether it is close enough for the change to answer for the symptom, or the symptom for it.
     pub(super) fn in_scope(&self) -> bool {
-        self.strength >= IN_SCOPE
+        Self::is_in_scope(self.strength)
     }
 
-    /// Whether both are known to be in different environments.
-    pub(super) fn elsewhere(&self) -> bool {
-        self.environment <= OTHER_ENVIRONMENT
+    /// Whether this strength is close enough.
+    pub(super) fn is_in_scope(strength: f64) -> bool {
+        strength >= IN_SCOPE
+    }
+
+    /// Whether this share of a strength says that both are in different environments.
+    pub(super) fn is_elsewhere(environment: f64) -> bool {
+        environment <= OTHER_ENVIRONMENT
     }
 }
 

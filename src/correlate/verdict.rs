@@ -1,16 +1,19 @@
 //! The verdict on one story: suspects, the cleared, responses and the answer.
 
+use std::collections::BTreeSet;
+
 use super::{
-    Answer, Cleared, FamilySummary, Incident, IncidentId, State, Suspect,
-    family::Family,
+    Answer, Cleared, FamilySummary, Impact, Incident, IncidentId, State, Suspect,
+    candidate::{Candidate, Slot as ChangeSlot},
+    family::{Family, Slot},
     grouping::Story,
-    hazard::{Ground, Odds, Tie, softmax},
+    hazard::{Ground, Odds, softmax},
     impact::impact,
     kernel::{SKEW, is_rollback},
     scope::relation,
     words::{self, Teller},
 };
-use crate::event::{Change, ChangeId, Episode, Time, digest};
+use crate::event::{Change, ChangeId, EpisodeId, Labels, Time, digest};
 
 /// `likely` from this probability on ...
 pub(super) const LIKELY: f64 = 0.8;
@@ -24,134 +27,149 @@ const SUSPECTS_MAX: usize = 5;
 const SUSPECT_LEAST: f64 = 0.02;
 /// Nobody reads more.
 const CLEARED_MAX: usize = 50;
+/// Of an incident's symptoms so many are told one by one, the first.
+const TOLD_MAX: usize = 100;
+/// Of what its symptoms are called and where they are, so much is kept for matchers.
+const LABELS_MAX: usize = 2_000;
+/// So many of the first symptoms, and of the last, say what a change answered to.
+const WITNESSES_MAX: usize = 256;
 
 /// A story with all that the verdict on it needs.
 pub(super) struct Case<'a> {
-    ground: &'a Ground<'a>,
-    families: Vec<(usize, &'a Family)>,
-    /// All episodes, to which the families' indices point.
-    all: &'a [Episode],
-    /// Its own episodes, by start.
-    episodes: Vec<&'a Episode>,
-    at: Time,
-    started_at: Time,
+    ground: Ground<'a>,
+    story: &'a Story,
+    /// By start.
+    families: Vec<(Slot, &'a Family)>,
+    first: &'a Family,
     ended_at: Option<Time>,
+    expected: bool,
 }
 
 /// A candidate with its probability.
-struct Ranked<'a> {
-    odds: Odds<'a>,
+struct Ranked {
+    odds: Odds,
     probability: f64,
 }
 
+/// What an incident is called whose earliest episode this is.
+pub(super) fn incident_id(first: &EpisodeId) -> IncidentId {
+    IncidentId(digest("inc_", first))
+}
+
 impl<'a> Case<'a> {
-    pub(super) fn new(
-        ground: &'a Ground<'a>,
-        story: &Story,
-        episodes: &'a [Episode],
-        at: Time,
-    ) -> Option<Self> {
-        let families: Vec<_> = story
-            .families
-            .iter()
-            .filter_map(|index| Some((*index, ground.families.get(*index)?)))
-            .collect();
-        let mut members: Vec<_> = families
-            .iter()
-            .flat_map(|(_, family)| &family.episodes)
-            .filter_map(|index| episodes.get(*index))
-            .collect();
-        members.sort_by_key(|episode| (episode.starts_at, &episode.id));
-        let started_at = members.first()?.starts_at;
-        let ended_at = if members.iter().any(|episode| episode.fires()) {
-            None
-        } else {
-            members.iter().filter_map(|episode| episode.ends_at).max()
-        };
-        Some(Self { ground, families, all: episodes, episodes: members, at, started_at, ended_at })
+    pub(super) fn new(ground: Ground<'a>, story: &'a Story) -> Option<Self> {
+        let families = story.families.iter();
+        let families: Vec<_> =
+            families.filter_map(|slot| Some((*slot, ground.families.get(*slot)?))).collect();
+        let (_, first) = *families.first()?;
+        let last = families.iter().max_by_key(|(_, family)| {
+            family.ends_at.map_or((Time::MAX_UTC, false), |end| (end, family.expected))
+        });
+        let (ended_at, expected) = last.map(|(_, last)| (last.ends_at, last.expected))?;
+        Some(Self { ground, story, families, first, ended_at, expected })
     }
 
-    /// The incident that this story is, by the ties of all families.
-    pub(super) fn incident(&self, ties: &'a [Vec<Tie<'a>>]) -> Option<Incident> {
-        let earliest = self.episodes.first()?;
+    /// The incident that this story is.
+    pub(super) fn incident(&self) -> Incident {
         let responses = self.responses();
-        let (none_probability, ranked) = self.rank(ties, &responses);
+        let (none_probability, ranked) = self.rank(&responses);
         let (suspects, others) = split(&ranked);
         let answer = self.answer(none_probability, suspects);
-        let teller = Teller { ground: self.ground, first: self.first_symptom()? };
+        let teller = Teller { ground: self.ground, first: self.first_symptom() };
         let suspects = self.suspects(suspects, &teller);
         let cleared = self.cleared(others, &responses, &suspects, &teller);
-        let mut incident = Incident {
-            id: IncidentId(digest("inc_", &earliest.id)),
+        Incident {
+            id: incident_id(&self.first.head.id),
             state: State::Open,
             answer,
-            headline: words::headline(answer, &suspects, cleared.len(), self.started_at),
-            started_at: self.started_at,
+            headline: words::headline(answer, &suspects, cleared.len(), self.first.starts_at),
+            started_at: self.first.starts_at,
             ended_at: self.ended_at,
+            expected: self.expected,
             closes_at: self.closes_at(),
-            alerts: self.episodes.iter().map(|episode| episode.id.clone()).collect(),
-            families: self.families.iter().map(|(_, family)| self.summary(family)).collect(),
+            alert_count: self.families.iter().map(|(_, family)| family.episodes).sum(),
+            labels: self.labels(),
+            families: self.families.iter().take(TOLD_MAX).map(|(_, one)| summary(one)).collect(),
+            more_families: self.families.len().saturating_sub(TOLD_MAX),
             none_probability: probability(none_probability),
             suspects,
             cleared,
             responses: self.change_ids(&responses),
-            impact: impact(&self.episodes, &self.ground.model.settings, self.at),
-        };
-        incident = incident.at(self.at);
-        Some(incident)
+            impact: self.impact(),
+        }
     }
 
     fn closes_at(&self) -> Option<Time> {
         let settings = &self.ground.model.settings;
-        let span_over = self.families.first()?.1.onset.to + settings.span;
+        let span_over = self.first.onset_to + settings.span;
         Some((self.ended_at? + settings.quiet).min(span_over.max(self.ended_at?)))
     }
 
-    fn first_symptom(&self) -> Option<&'a Family> {
-        self.families.iter().map(|(_, family)| *family).min_by_key(|family| family.onset.to)
+    fn first_symptom(&self) -> &'a Family {
+        let symptoms = self.families.iter().map(|(_, family)| *family);
+        symptoms.min_by_key(|family| family.onset_to).unwrap_or(self.first)
     }
 
-    fn members(&self, candidate: usize) -> impl Iterator<Item = &'a Change> {
+    /// What matchers see of it: what its symptoms are, and where.
+    fn labels(&self) -> Labels {
+        let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for (_, family) in &self.families {
+            let key = &family.key;
+            seen.insert(("alertname", &key.alertname));
+            seen.extend(key.services.iter().map(|one| ("service", one.as_str())));
+            seen.extend(key.environments.iter().map(|one| ("environment", one.as_str())));
+            seen.extend(family.labels().first("severity").map(|one| ("severity", one)));
+        }
+        seen.into_iter().take(LABELS_MAX).collect()
+    }
+
+    fn impact(&self) -> Vec<Impact> {
+        let settings = &self.ground.model.settings;
+        let fired = self.families.iter().map(|(slot, family)| {
+            let out = settings.outage.iter().any(|matchers| matchers.matches(family.labels()));
+            (*family, out, self.ground.families.stretches(*slot))
+        });
+        impact(fired.collect())
+    }
+
+    fn members(&self, candidate: ChangeSlot) -> impl Iterator<Item = &'a Change> {
         let ground = self.ground;
-        let members = ground.candidates.get(candidate).map_or(&[][..], |set| &set.members[..]);
+        let set = ground.changes.candidate(candidate);
+        let members = set.map_or(&[][..], |set| &set.members[..]);
         members.iter().filter_map(move |member| ground.changes.get(*member))
     }
 
     /// Candidates that began after the first symptom in scope and are rollbacks, or after which
     /// nothing in their scope began.
-    fn responses(&self) -> Vec<usize> {
-        let until = self.ended_at.unwrap_or(self.at);
-        let sets = self
-            .ground
-            .candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, set)| set.started_at > self.started_at && set.started_at <= until);
-        let responses = sets.filter(|(candidate, set)| {
-            let in_scope: Vec<_> = self
-                .families
-                .iter()
-                .filter(|(_, family)| {
-                    self.members(*candidate).any(|change| {
-                        let catalog = &self.ground.model.catalog;
-                        relation(change, &family.labels, catalog).in_scope()
-                    })
-                })
-                .collect();
-            let seen_before = in_scope.iter().any(|(_, family)| family.starts_at <= set.started_at);
-            let began_after =
-                in_scope.iter().any(|(_, family)| family.starts_at > set.started_at + SKEW);
-            let rollback = self.members(*candidate).any(is_rollback);
-            seen_before && (rollback || !began_after)
+    fn responses(&self) -> Vec<ChangeSlot> {
+        let until = self.ended_at.unwrap_or(Time::MAX_UTC);
+        let begun = self.ground.changes.between(self.first.starts_at, until);
+        // The first symptoms say what was sick before, the last what still fell sick after.
+        let witnesses = self.families.iter().enumerate().filter(|(place, _)| {
+            *place < WITNESSES_MAX || place + WITNESSES_MAX >= self.families.len()
         });
-        responses.map(|(candidate, _)| candidate).collect()
+        let witnesses: Vec<_> = witnesses.map(|(_, (_, family))| *family).collect();
+        let responses = begun.filter(|set| {
+            set.started_at > self.first.starts_at && self.is_response(set, &witnesses)
+        });
+        responses.map(Candidate::id).collect()
+    }
+
+    fn is_response(&self, set: &Candidate, witnesses: &[&Family]) -> bool {
+        let catalog = &self.ground.model.catalog;
+        let reaches = |family: &&&Family| {
+            let mut members = self.members(set.id());
+            members.any(|change| relation(change, family.labels(), catalog).in_scope())
+        };
+        let in_scope: Vec<_> = witnesses.iter().filter(reaches).collect();
+        let seen_before = in_scope.iter().any(|family| family.starts_at <= set.started_at);
+        let began_after = in_scope.iter().any(|family| family.starts_at > set.started_at + SKEW);
+        seen_before && (self.members(set.id()).any(is_rollback) || !began_after)
     }
 
     /// All candidates but the responses, the most probable first, and the probability of none.
-    fn rank(&self, ties: &'a [Vec<Tie<'a>>], responses: &[usize]) -> (f64, Vec<Ranked<'a>>) {
-        let families: Vec<_> = self.families.iter().map(|(index, _)| *index).collect();
-        let onset = self.families.first().map_or(self.started_at, |(_, family)| family.onset.to);
-        let mut odds = self.ground.odds(&families, ties, onset);
+    fn rank(&self, responses: &[ChangeSlot]) -> (f64, Vec<Ranked>) {
+        let mut odds = self.ground.odds(&self.story.judged, self.first.onset_to);
         odds.retain(|odds| !responses.contains(&odds.candidate));
         let log_odds: Vec<_> = odds.iter().map(Odds::log_odds).collect();
         let (none, probabilities) = softmax(&log_odds);
@@ -165,7 +183,7 @@ impl<'a> Case<'a> {
         (none, ranked)
     }
 
-    fn answer(&self, none: f64, suspects: &[Ranked<'_>]) -> Answer {
+    fn answer(&self, none: f64, suspects: &[Ranked]) -> Answer {
         let first = suspects.first().map_or(0.0, |suspect| suspect.probability);
         let next = suspects.get(1).map_or(0.0, |suspect| suspect.probability);
         if first >= LIKELY && first >= LIKELY_RATIO * next {
@@ -182,14 +200,14 @@ impl<'a> Case<'a> {
     /// Whether any change was heard of in the time in which the cause is looked for: without one,
     /// silence says nothing.
     fn heard_of_changes(&self) -> bool {
-        let since = self.started_at - self.ground.model.settings.look_back;
+        let since = self.first.starts_at - self.ground.model.settings.look_back;
         self.ground.changes.iter().any(|change| {
             change.finished_at.unwrap_or(change.started_at) >= since
-                && change.started_at <= self.ended_at.unwrap_or(self.at)
+                && self.ended_at.is_none_or(|end| change.started_at <= end)
         })
     }
 
-    fn suspects(&self, ranked: &[Ranked<'a>], teller: &Teller<'_>) -> Vec<Suspect> {
+    fn suspects(&self, ranked: &[Ranked], teller: &Teller<'_>) -> Vec<Suspect> {
         let told = ranked.iter().zip(1..).filter_map(|(one, rank)| {
             let change = self.ground.changes.get(lead(&one.odds)?)?;
             Some(Suspect {
@@ -216,14 +234,14 @@ impl<'a> Case<'a> {
     /// The others that were in scope in time, and those that came too late to have caused it.
     fn cleared(
         &self,
-        ranked: &[Ranked<'a>],
-        responses: &[usize],
+        ranked: &[Ranked],
+        responses: &[ChangeSlot],
         suspects: &[Suspect],
         teller: &Teller<'_>,
     ) -> Vec<Cleared> {
         let eligible = ranked
             .iter()
-            .filter(|one| one.odds.ties.iter().any(|(tie, ..)| tie.relation.in_scope()))
+            .filter(|one| one.odds.ties.iter().any(|(tie, ..)| tie.in_scope()))
             .filter(|one| !responses.contains(&one.odds.candidate));
         let told = eligible.take(CLEARED_MAX).filter_map(|one| {
             let change = self.ground.changes.get(lead(&one.odds)?)?;
@@ -238,30 +256,30 @@ impl<'a> Case<'a> {
         told.collect()
     }
 
-    fn change_ids(&self, candidates: &[usize]) -> Vec<ChangeId> {
+    fn change_ids(&self, candidates: &[ChangeSlot]) -> Vec<ChangeId> {
         let members = candidates.iter().flat_map(|candidate| self.members(*candidate));
         members.map(|change| change.id.clone()).collect()
     }
+}
 
-    fn summary(&self, family: &Family) -> FamilySummary {
-        let mut episodes = family.episodes.iter().filter_map(|index| self.all.get(*index));
-        FamilySummary {
-            alertname: family.key.alertname.clone(),
-            services: family.key.services.clone(),
-            environments: family.key.environments.clone(),
-            severity: family.labels.first("severity").map(str::to_owned),
-            onset_from: family.onset.from,
-            onset_to: family.onset.to,
-            starts_at: family.starts_at,
-            ends_at: family.ends_at,
-            episodes: family.episodes.len(),
-            summary: episodes.find_map(|episode| episode.summary.clone()),
-        }
+fn summary(family: &Family) -> FamilySummary {
+    FamilySummary {
+        alertname: family.key.alertname.clone(),
+        services: family.key.services.clone(),
+        environments: family.key.environments.clone(),
+        severity: family.labels().first("severity").map(str::to_owned),
+        onset_from: family.onset_from,
+        onset_to: family.onset_to,
+        starts_at: family.starts_at,
+        ends_at: family.ends_at,
+        expected: family.expected,
+        episodes: family.episodes,
+        summary: family.head.summary.clone(),
     }
 }
 
 /// The suspects, and the others.
-fn split<'r, 'a>(ranked: &'r [Ranked<'a>]) -> (&'r [Ranked<'a>], &'r [Ranked<'a>]) {
+fn split(ranked: &[Ranked]) -> (&[Ranked], &[Ranked]) {
     let all: f64 = ranked.iter().map(|one| one.probability).sum();
     let mut held = 0.0;
     let mut suspects = 0;
@@ -276,7 +294,7 @@ fn split<'r, 'a>(ranked: &'r [Ranked<'a>]) -> (&'r [Ranked<'a>], &'r [Ranked<'a>
 }
 
 /// The member with the most evidence: the one that explains most of the families best.
-fn lead(odds: &Odds<'_>) -> Option<usize> {
+fn lead(odds: &Odds) -> Option<ChangeSlot> {
     let mut by_member = std::collections::BTreeMap::<usize, f64>::new();
     for (tie, scope, rule) in &odds.ties {
         *by_member.entry(tie.member).or_default() += scope + rule;

@@ -1,78 +1,122 @@
-//! The window: all events of the time under consideration, merged into things.
+//! The window: all events of the time under consideration, merged into things and folded.
 //!
-//! Merging is a join, so the window is the same whatever order its events came in, however often.
+//! It holds everything in memory, for one answer as of one time. Merging is a join, so the window
+//! is the same whatever order its events came in, however often.
 
 use std::collections::BTreeMap;
 
-use crate::event::{
-    Change, ChangeHistory, ChangeId, Episode, Event, EventId, Firings, Identity, Mapping, Note,
-    Time,
+use super::{
+    Assessment, Model,
+    course::Span,
+    family::{FamilyKey, Head},
+    fold::Fold,
 };
+use crate::event::{AlertReport, Episode, EpisodeId, Event, EventId, Firings, Note, Time};
 
 /// Events, merged.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    changes: BTreeMap<ChangeId, ChangeHistory>,
-    alerts: BTreeMap<Identity, Firings>,
+    /// What began before is listed, and in no incident.
+    from: Time,
+    fold: Fold,
+    alerts: BTreeMap<EventId, Alert>,
     notes: BTreeMap<(Time, EventId), Note>,
-    oldest: Option<Time>,
-    newest: Option<Time>,
+}
+
+/// All that was reported of one alert.
+#[derive(Clone, Debug)]
+struct Alert {
+    key: FamilyKey,
+    firings: Firings,
+    reports: BTreeMap<EventId, AlertReport>,
 }
 
 impl Window {
+    /// An empty window that begins at this time.
+    pub fn new(from: Time) -> Self {
+        Self { from, ..Self::default() }
+    }
+
     /// Takes in one event, whose content id is `id`.
-    pub fn absorb(&mut self, id: EventId, event: &Event, mapping: &Mapping) {
+    pub fn absorb(&mut self, model: &Model, id: EventId, event: Event) {
+        self.fold.observe(event.time());
         match event {
-            Event::Change(report) => {
-                self.changes.entry(report.id.clone()).or_default().absorb(report, id);
-            }
-            Event::Alert(report) => {
-                let identity = mapping.identity(&report.labels);
-                self.alerts.entry(identity).or_default().absorb(report, id);
-            }
+            Event::Change(report) => self.fold.change(&report, id),
+            Event::Alert(report) => self.alert(model, id, report),
             Event::Note(note) => {
-                self.notes.insert((note.at, id), note.clone());
+                self.notes.insert((note.at, id), note);
             }
         }
-        let time = event.time();
-        self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));
-        self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
     }
 
-    /// The time of its first event.
-    pub fn oldest(&self) -> Option<Time> {
-        self.oldest
+    fn alert(&mut self, model: &Model, id: EventId, report: AlertReport) {
+        let identity = EventId::of(&model.mapping.identity(&report.labels));
+        let alert = self.alerts.entry(identity).or_insert_with(|| Alert {
+            key: FamilyKey::of(&report.labels, &model.mapping),
+            firings: Firings::default(),
+            reports: BTreeMap::new(),
+        });
+        let old = Span::all(&alert.firings, &identity, self.from);
+        alert.firings.absorb(&report, id);
+        alert.reports.insert(id, report);
+        let new = Span::all(&alert.firings, &identity, self.from);
+        if old != new {
+            let head = |span: &Span| alert.head(model, span);
+            self.fold.alert(model, alert.key.clone(), (&old, &new), &head);
+        }
     }
 
-    /// The time of its last event.
-    pub fn newest(&self) -> Option<Time> {
-        self.newest
+    /// What is different since it was asked last. The incidents are as of no time yet.
+    pub fn advance(&mut self, model: &Model) -> super::fold::News {
+        for key in self.fold.forgotten() {
+            let of_key = || self.alerts.iter().filter(|(_, alert)| alert.key == *key);
+            let all: Vec<_> = of_key()
+                .flat_map(|(identity, alert)| Span::all(&alert.firings, identity, self.from))
+                .collect();
+            let head = |span: &Span| {
+                let is_of = |identity| EpisodeId::new(span.starts_at, identity) == span.id;
+                let holder = of_key().find(|(identity, _)| is_of(*identity));
+                holder.map(|(_, alert)| alert.head(model, span)).unwrap_or_default()
+            };
+            self.fold.retell(model, &key, &all, &head);
+        }
+        self.fold.advance(model, Time::MIN_UTC)
     }
 
-    /// Its changes, by start and then by what they are.
-    pub fn changes(&self, mapping: &Mapping) -> Vec<Change> {
-        let mut changes: Vec<_> =
-            self.changes.iter().filter_map(|(id, history)| history.change(id, mapping)).collect();
-        changes
-            .sort_by_cached_key(|change| (change.started_at, change.content(), change.id.clone()));
-        changes
-    }
-
-    /// Its alert episodes, by start and then by id.
-    pub fn episodes(&self, mapping: &Mapping) -> Vec<Episode> {
-        let mut episodes = Vec::new();
-        for (identity, firings) in &self.alerts {
-            let scope = mapping.scope(identity);
-            for stretch in firings.stretches() {
-                episodes.push(Episode::new(identity, scope.clone(), stretch));
+    /// Everything that is so at `at`, which is not before its newest event.
+    pub fn assess(mut self, model: &Model, at: Time) -> Assessment {
+        let news = self.advance(model);
+        let mut all = Vec::new();
+        for alert in self.alerts.values() {
+            for stretch in alert.firings.stretches() {
+                let Some(report) = alert.reports.get(&stretch.told) else { continue };
+                let mut episode = Episode::new(report, &model.mapping, &stretch);
+                let incident = self.fold.holder(&alert.key, stretch.starts_at).cloned();
+                episode.settle(at);
+                all.push((episode, incident));
             }
         }
-        episodes.sort_by(|one, other| (one.starts_at, &one.id).cmp(&(other.starts_at, &other.id)));
-        episodes
+        all.sort_by(|(one, _), (other, _)| {
+            (one.starts_at, &one.id).cmp(&(other.starts_at, &other.id))
+        });
+        Assessment {
+            incidents: news.incidents.into_iter().map(|incident| incident.at(at)).collect(),
+            changes: self.fold.changes().cloned().collect(),
+            families: news.families,
+            episodes: all,
+            notes: self.notes.into_values().collect(),
+        }
+    }
+}
+
+impl Alert {
+    /// The report that tells of the span's first firing.
+    fn told(&self, span: &Span) -> Option<&AlertReport> {
+        let mut firings = self.firings.iter().filter(|(start, _)| *start == span.starts_at);
+        self.reports.get(&firings.next()?.1.told)
     }
 
-    /// Its notes with their ids, by time.
-    pub fn notes(&self) -> impl Iterator<Item = (EventId, &Note)> {
-        self.notes.iter().map(|((_, id), note)| (*id, note))
+    fn head(&self, model: &Model, span: &Span) -> Head {
+        self.told(span).map(|report| Head::new(report, span, &model.mapping)).unwrap_or_default()
     }
 }

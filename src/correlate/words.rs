@@ -5,7 +5,7 @@ use super::{
     family::{Family, FamilyKey},
     hazard::{Ground, Odds, Tie},
     kernel,
-    scope::Way,
+    scope::{Way, relation},
 };
 use chrono::TimeDelta;
 
@@ -17,7 +17,7 @@ use crate::{
 /// Tells about the candidates of one incident.
 #[derive(Clone, Copy)]
 pub(super) struct Teller<'a> {
-    pub(super) ground: &'a Ground<'a>,
+    pub(super) ground: Ground<'a>,
     /// The incident's symptom that began first, which need not be the one that fired first.
     pub(super) first: &'a Family,
 }
@@ -55,8 +55,8 @@ pub(super) fn headline(
 
 impl Teller<'_> {
     /// One line that a sceptic accepts.
-    pub(super) fn summary(&self, odds: &Odds<'_>, change: &Change) -> String {
-        let tie = odds.anchor;
+    pub(super) fn summary(&self, odds: &Odds, change: &Change) -> String {
+        let tie = &odds.anchor;
         let Some(family) = self.ground.families.get(tie.family) else { return what(change) };
         let others = match odds.ties.len() {
             0 | 1 => String::new(),
@@ -65,17 +65,18 @@ impl Teller<'_> {
         };
         let mut parts = vec![
             format!("{}, {}{others}", what(change), self.lead_time(tie, family)),
-            relation(tie, change, family),
+            self.relation(change, family),
         ];
-        if let Some(applied) = tie.rule.filter(|applied| applied.strength > 1.0) {
-            parts.push(format!("rule {}", applied.rule.name));
+        let applied = tie.rule.filter(|applied| applied.strength > 1.0);
+        if let Some(rule) = applied.and_then(|applied| self.ground.rule(&applied)) {
+            parts.push(format!("rule {}", rule.name));
         }
-        parts.push(format!("that alert {}", self.by_itself(family)));
+        parts.push(format!("that alert {}", self.by_itself(tie)));
         parts.join("; ")
     }
 
     /// Every term of the log-odds, in the order in which it is added.
-    pub(super) fn evidence(&self, odds: &Odds<'_>, lead: &Change) -> Vec<Evidence> {
+    pub(super) fn evidence(&self, odds: &Odds, lead: &Change) -> Vec<Evidence> {
         let mut evidence = vec![Evidence {
             kind: Term::Prior,
             nats: odds.prior,
@@ -90,19 +91,19 @@ impl Teller<'_> {
             evidence.push(Evidence {
                 kind: Term::Lag,
                 nats: odds.lag,
-                text: format!("{}; it {}", self.lag(odds.anchor, family), self.by_itself(family)),
+                text: format!("{}; it {}", self.lag(&odds.anchor, family), self.by_itself(&odds.anchor)),
             });
         }
         for (tie, scope, rule) in &odds.ties {
             let Some(family) = self.ground.families.get(tie.family) else { continue };
             let Some(change) = self.ground.changes.get(tie.member) else { continue };
-            let text = format!("{}: {}", symptom(family), relation(tie, change, family));
+            let text = format!("{}: {}", symptom(family), self.relation(change, family));
             evidence.push(Evidence { kind: Term::Scope, nats: *scope, text });
-            if let Some(applied) = tie.rule {
+            if let Some(applied) = tie.rule.and_then(|applied| self.ground.rule(&applied)) {
                 evidence.push(Evidence {
                     kind: Term::Rule,
                     nats: *rule,
-                    text: format!("rule {}: {}", applied.rule.name, applied.rule.because),
+                    text: format!("rule {}: {}", applied.name, applied.because),
                 });
             }
         }
@@ -116,14 +117,14 @@ impl Teller<'_> {
     }
 
     /// Why a candidate is not a suspect.
-    pub(super) fn reason(&self, odds: &Odds<'_>, change: &Change, suspects: &[Suspect]) -> String {
-        if odds.exoneration < 0.0 || change.started_at > self.first.onset.to {
+    pub(super) fn reason(&self, odds: &Odds, change: &Change, suspects: &[Suspect]) -> String {
+        if odds.exoneration < 0.0 || change.started_at > self.first.onset_to {
             return self.earlier(change);
         }
-        let tie = odds.anchor;
+        let tie = &odds.anchor;
         let Some(family) = self.ground.families.get(tie.family) else { return String::new() };
-        let mut parts = vec![self.lag(tie, family), relation(tie, change, family)];
-        if tie.relation.elsewhere() {
+        let mut parts = vec![self.lag(tie, family), self.relation(change, family)];
+        if tie.elsewhere() {
             parts.push("it was made in another environment".to_owned());
         } else if let Some(first) = suspects.first() {
             parts.push(format!("{:?} fits better", first.title));
@@ -135,14 +136,14 @@ impl Teller<'_> {
     fn earlier(&self, change: &Change) -> String {
         format!(
             "the symptoms of this incident began {} before it: {} at {}",
-            say_duration(change.started_at - self.first.onset.to),
+            say_duration(change.started_at - self.first.onset_to),
             symptom(self.first),
-            clock(self.first.onset.to, change.started_at),
+            clock(self.first.onset_to, change.started_at),
         )
     }
 
     /// How the change lies in time to the symptom.
-    fn lead_time(&self, tie: &Tie<'_>, family: &Family) -> String {
+    fn lead_time(&self, tie: &Tie, family: &Family) -> String {
         let Some(change) = self.ground.changes.get(tie.member) else { return String::new() };
         let (lead, symptom) = (family.starts_at - change.started_at, symptom(family));
         if lead < TimeDelta::zero() {
@@ -153,7 +154,7 @@ impl Teller<'_> {
     }
 
     /// How the symptom lies in time to the change.
-    fn lag(&self, tie: &Tie<'_>, family: &Family) -> String {
+    fn lag(&self, tie: &Tie, family: &Family) -> String {
         let Some(change) = self.ground.changes.get(tie.member) else { return String::new() };
         let lag = family.starts_at - change.started_at;
         match change.finished_at {
@@ -175,9 +176,34 @@ impl Teller<'_> {
         }
     }
 
+    /// How what was changed stands to what is sick.
+    fn relation(&self, change: &Change, family: &Family) -> String {
+    match &relation(change, family.labels(), &self.ground.model.catalog).way {
+        Way::Same { service } => format!("it changed {service} itself"),
+        Way::Below { user, used, hops: 1 } => format!("{user} depends on {used}"),
+        Way::Below { user, used, hops } => {
+            format!("{user} depends on {used}, {hops} dependencies away")
+        }
+        Way::Above { user, used, hops: 1 } => format!("{user}, which it changed, uses {used}"),
+        Way::Above { user, used, hops } => {
+            format!("{user}, which it changed, uses {used}, {hops} dependencies away")
+        }
+        Way::Place { name, value } => format!("both are in {name} {value}"),
+        Way::Unknown => {
+            let services: Vec<_> = change.scope.services().collect();
+            let sick = if family.key.services.is_empty() {
+                family.key.alertname.clone()
+            } else {
+                family.key.services.join(", ")
+            };
+            format!("nothing recorded ties {} to {sick}", services.join(", "))
+        }
+    }
+}
+
     /// How often the alert begins without a cause.
-    fn by_itself(&self, family: &Family) -> String {
-        let rate = self.ground.rates.per_hour(&family.key, self.first.onset.to);
+    fn by_itself(&self, tie: &Tie) -> String {
+        let rate = self.ground.families.per_hour(tie.family, self.first.onset_to);
         let minutes = (60.0 / rate).round();
         format!("fires by itself about once in {}", super::time::say_minutes(minutes))
     }
@@ -200,7 +226,7 @@ fn place(scope: &Scope) -> String {
 
 /// `KarpenterErrorLogs on karpenter (staging)`.
 fn symptom(family: &Family) -> String {
-    let FamilyKey { alertname, services, environments } = &family.key;
+    let FamilyKey { alertname, services, environments } = &*family.key;
     let services = match services.as_slice() {
         [] => String::new(),
         services => format!(" on {}", services.join(", ")),
@@ -208,30 +234,6 @@ fn symptom(family: &Family) -> String {
     match environments.as_slice() {
         [] => format!("{alertname}{services}"),
         environments => format!("{alertname}{services} ({})", environments.join(", ")),
-    }
-}
-
-fn relation(tie: &Tie<'_>, change: &Change, family: &Family) -> String {
-    match &tie.relation.way {
-        Way::Same { service } => format!("it changed {service} itself"),
-        Way::Below { user, used, hops: 1 } => format!("{user} depends on {used}"),
-        Way::Below { user, used, hops } => {
-            format!("{user} depends on {used}, {hops} dependencies away")
-        }
-        Way::Above { user, used, hops: 1 } => format!("{user}, which it changed, uses {used}"),
-        Way::Above { user, used, hops } => {
-            format!("{user}, which it changed, uses {used}, {hops} dependencies away")
-        }
-        Way::Place { name, value } => format!("both are in {name} {value}"),
-        Way::Unknown => {
-            let services: Vec<_> = change.scope.services().collect();
-            let sick = if family.key.services.is_empty() {
-                family.key.alertname.clone()
-            } else {
-                family.key.services.join(", ")
-            };
-            format!("nothing recorded ties {} to {sick}", services.join(", "))
-        }
     }
 }
 

@@ -1,22 +1,26 @@
 //! The engine: tails the log, assesses, and writes the state with the log position.
 //!
-//! In: the log, in commit order, in batches. Out: the state store, one transaction a batch. The
-//! window that it holds is a join over events, so a late event needs no second road: it is taken
-//! in, and the window is assessed again. The engine is the only writer of the state.
+//! In: the log, in commit order, in batches. Out: the state store, one transaction a batch. It
+//! holds the families, stories and changes of the window, and of the alerts only the latest; what a
+//! batch touches is decided again and written, and nothing else. The engine is the only writer of
+//! the state.
 
-mod written;
+mod alerts;
+mod seen;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
 use crate::{
-    correlate::{Assessment, Model, Window, assess_window},
-    event::Time,
+    correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Window},
+    event::{AlertReport, Event, EventId, Firing, Time},
     metrics::Metrics,
-    store::{Log, Logged, Seq, State, StoreError},
+    store::{
+        FiringRow, Log, Logged, Position, Seq, State, StateBatch, StoreError, Stored,
+    },
 };
-use written::Written;
+use alerts::{Alerts, Kept};
 
 /// So many events are folded before the state is written: a batch's cost is shared by all in it.
 const BATCH_MAX: usize = 20_000;
@@ -49,9 +53,15 @@ impl Handle {
         &self.log
     }
 
-    /// The state as of now; its calls block.
+    /// The state; its calls block.
     pub fn state(&self) -> &Arc<dyn State> {
         &self.state
+    }
+
+    /// What is known at `now`; its calls block.
+    pub fn stored(&self, now: Time) -> Stored<'_> {
+        let (state, log) = (self.state.as_ref(), self.log.as_ref());
+        Stored { state, log, mapping: &self.model.mapping, now }
     }
 
     /// The configuration that answers are given under.
@@ -78,24 +88,13 @@ impl Handle {
     pub fn as_of(&self, at: Time) -> Result<Assessment, StoreError> {
         let until = self.log.end()?;
         let Some(newest) = self.log.newest(at, until)? else { return Ok(Assessment::default()) };
-        let window = read_window(self.log.as_ref(), &self.model, (newest, at), until)?;
-        Ok(assess_window(&self.model, &window, at))
+        let from = self.model.settings.window_from(newest);
+        let mut window = Window::new(from);
+        self.log.window(from, at, until, &mut |logged| {
+            window.absorb(&self.model, logged.id, logged.event);
+        })?;
+        Ok(window.assess(&self.model, at))
     }
-}
-
-/// The window that ends at `newest`, of events up to `to`, from the log.
-fn read_window(
-    log: &dyn Log,
-    model: &Model,
-    (newest, to): (Time, Time),
-    until: Seq,
-) -> Result<Window, StoreError> {
-    let mut window = Window::default();
-    let from = model.settings.window_from(newest);
-    log.window(from, to, until, &mut |logged| {
-        window.absorb(logged.id, &logged.event, &model.mapping);
-    })?;
-    Ok(window)
 }
 
 /// The one that assesses.
@@ -108,11 +107,12 @@ pub struct Engine {
     assessed: watch::Sender<Seq>,
     ready: watch::Sender<bool>,
     position: Seq,
-    window: Window,
-    /// Events that came too late to change an answer; merged so that they can be shown.
-    late: Window,
-    /// What the state holds of the window.
-    written: Written,
+    /// The newest event time.
+    newest: Option<Time>,
+    fold: Fold,
+    /// The fold was read from the state and has told nothing yet.
+    reread: bool,
+    alerts: Alerts,
 }
 
 impl Engine {
@@ -136,9 +136,10 @@ impl Engine {
             assessed,
             ready,
             position: Seq::default(),
-            window: Window::default(),
-            late: Window::default(),
-            written: Written::default(),
+            newest: None,
+            fold: Fold::default(),
+            reread: false,
+            alerts: Alerts::default(),
         };
         (engine, handle, is_ready)
     }
@@ -182,24 +183,65 @@ impl Engine {
         stepped.await.map_err(panicked)
     }
 
-    /// Reads the window that the log's end asks for, and writes what it makes of it.
+    /// Goes on where the state says, or makes it anew.
     fn recover(&mut self) -> Result<(), StoreError> {
-        let (position, config) = self.state.position()?;
+        let position = self.state.position()?;
         let until = self.log.end()?;
-        if position > until {
-            tracing::warn!(position = position.0, "the state is ahead of the log: it is rebuilt");
+        let mapping = self.model.mapping_hash();
+        if position.seq > until {
+            tracing::warn!(position = position.seq.0, "the state is ahead of the log: it is rebuilt");
             self.state.clear()?;
-        } else if !config.is_empty() && config != self.model.hash() {
-            tracing::info!(
-                "the configuration is another: what is within the horizon is judged anew"
-            );
+        } else if !position.mapping.is_empty() && position.mapping != mapping {
+            tracing::info!("labels become scope in another way: the state is rebuilt");
+            self.state.clear()?;
+        } else {
+            self.position = position.seq;
+            if !position.config.is_empty() && position.config != self.model.hash() {
+                tracing::info!("the configuration is another: what is within the horizon is judged anew");
+            }
         }
-        self.reload(until)?;
-        let newest = self.window.newest();
-        let since = newest.map(|newest| self.model.settings.frozen_before(newest));
-        self.written = Written::read(self.state.as_ref(), since)?;
-        self.write(until)?;
-        self.ready.send_replace(true);
+        self.alerts = Alerts::read(self.state.as_ref(), position.recent)?;
+        self.newest = self.log.newest(Time::MAX_UTC, self.position)?;
+        self.read_window()?;
+        let batch = self.advance()?;
+        self.commit(batch, self.position)
+    }
+
+    /// Decides on all that is new in the fold; what is to be written then.
+    fn advance(&mut self) -> Result<StateBatch, StoreError> {
+        let started = std::time::Instant::now();
+        let now = self.newest.unwrap_or(Time::MIN_UTC);
+        let frozen = self.newest.map_or(now, |now| self.model.settings.frozen_before(now));
+        let mut news = self.fold.advance(&self.model, frozen);
+        if std::mem::take(&mut self.reread) {
+            // What was told before is not known to this fold.
+            let told: BTreeSet<_> = news.incidents.iter().map(|told| &told.id).collect();
+            let held = self.state.incidents_since(frozen)?.into_iter();
+            news.incidents_gone = held.filter(|id| !told.contains(id)).collect();
+        }
+        self.metrics.assessed(started.elapsed(), &self.fold.states(&self.model, now));
+        self.batch(news, frozen)
+    }
+
+    /// From when on things are in the fold.
+    fn window_from(&self) -> Time {
+        self.newest.map_or(Time::MIN_UTC, |newest| self.model.settings.window_from(newest))
+    }
+
+    /// Takes from the state what is in the window.
+    fn read_window(&mut self) -> Result<(), StoreError> {
+        let from = self.window_from();
+        self.reread = true;
+        self.fold = Fold::default();
+        for kept in self.state.kept_since(from)? {
+            self.fold.restore_family(&self.model, kept);
+        }
+        for (id, history) in self.state.histories_since(from)? {
+            self.fold.restore_change(&id, &history);
+        }
+        if let Some(oldest) = self.log.oldest(from, self.position)? {
+            self.fold.observe(oldest);
+        }
         Ok(())
     }
 
@@ -207,81 +249,151 @@ impl Engine {
     fn step(&mut self) -> Result<bool, StoreError> {
         if !*self.ready.borrow() {
             self.recover()?;
+            while self.take_in()? {}
+            self.ready.send_replace(true);
         }
+        self.take_in()
+    }
+
+    fn take_in(&mut self) -> Result<bool, StoreError> {
         let batch = self.log.after(self.position, BATCH_MAX)?;
         let Some(last) = batch.last() else { return Ok(false) };
         let (until, more) = (last.seq, batch.len() == BATCH_MAX);
-        let before = self.window.newest();
         self.metrics.engine_takes(&batch);
-        for logged in &batch {
-            self.absorb(logged);
+        let taken = self.fold_in(&batch).and_then(|batch| self.commit(batch, until));
+        if taken.is_err() {
+            // What is in memory may be ahead of the state: it is read again.
+            self.ready.send_replace(false);
         }
-        if self.moved_on(before) {
-            self.reload(until)?;
+        taken.map(|()| more)
+    }
+
+    fn fold_in(&mut self, batch: &[Logged]) -> Result<StateBatch, StoreError> {
+        let timely = batch.iter().filter(|logged| !logged.late);
+        let newest = timely.map(|logged| logged.event.time()).max().max(self.newest);
+        let before = self.window_from();
+        self.newest = newest;
+        let moved = self.window_from() != before;
+        if moved && before != Time::MIN_UTC {
+            self.read_window()?;
         }
-        self.write(until)?;
-        Ok(more)
-    }
-
-    fn absorb(&mut self, logged: &Logged) {
-        let window = if logged.late { &mut self.late } else { &mut self.window };
-        window.absorb(logged.id, &logged.event, &self.model.mapping);
-    }
-
-    /// Whether the window begins later than it did, so that what is before its start must go.
-    fn moved_on(&self, before: Option<Time>) -> bool {
-        let from = |newest: Option<Time>| newest.map(|time| self.model.settings.window_from(time));
-        from(before) != from(self.window.newest())
-    }
-
-    fn reload(&mut self, until: Seq) -> Result<(), StoreError> {
-        self.window = match self.log.newest(Time::MAX_UTC, until)? {
-            Some(newest) => {
-                read_window(self.log.as_ref(), &self.model, (newest, Time::MAX_UTC), until)?
+        let (state, log) = (Arc::clone(&self.state), Arc::clone(&self.log));
+        let kept = Kept { log: log.as_ref(), state: state.as_ref(), from: self.window_from() };
+        let mut notes = Vec::new();
+        for Logged { id, event, late, .. } in batch {
+            match event {
+                Event::Note(note) => notes.push((*id, note.clone())),
+                _ if *late => {}
+                Event::Change(report) => self.fold.change(report, *id),
+                Event::Alert(report) => {
+                    self.alerts.absorb((*id, report), &self.model, kept, &mut self.fold)?;
+                }
             }
-            None => Window::default(),
-        };
+            if !late && event.time() >= kept.from {
+                self.fold.observe(event.time());
+            }
+        }
+        self.alerts.retell(&self.model, kept, &mut self.fold)?;
+        let mut written = self.advance()?;
+        written.notes = notes;
+        self.late(batch, &mut written)?;
+        Ok(written)
+    }
+
+    /// What came too late to change an answer, merged so that it can be shown.
+    fn late(&self, batch: &[Logged], written: &mut StateBatch) -> Result<(), StoreError> {
+        for Logged { id, event, .. } in batch.iter().filter(|logged| logged.late) {
+            match event {
+                Event::Change(report) => {
+                    let held = self.state.history(&report.id)?;
+                    let mut history = held.unwrap_or_default();
+                    history.absorb(report, *id);
+                    let change = history.change(&report.id, &self.model.mapping);
+                    written.changes.extend(change.map(|change| (change, history)));
+                }
+                Event::Alert(report) => written.firings.extend(self.late_firing(*id, report)?),
+                Event::Note(_) => {}
+            }
+        }
         Ok(())
+    }
+
+    fn late_firing(
+        &self,
+        id: EventId,
+        report: &AlertReport,
+    ) -> Result<Option<FiringRow>, StoreError> {
+        let identity = self.model.mapping.identity_id(&report.labels);
+        let mut row = FiringRow {
+            identity,
+            family: FamilyRef::NONE,
+            starts_at: report.starts_at,
+            firing: Firing::of(report, id),
+            episode: None,
+        };
+        let held = self.state.firing(&row.id())?;
+        if held.as_ref().is_some_and(|held| held.family != FamilyRef::NONE) {
+            return Ok(None);
+        }
+        if let Some(held) = held {
+            row.firing.join(&held.firing);
+        }
+        row.episode = Some((row.firing.ends_at, row.firing.expected));
+        Ok(Some(row))
+    }
+
+    /// What is to be written of what is different.
+    fn batch(&mut self, news: News, frozen: Time) -> Result<StateBatch, StoreError> {
+        let News { incidents, incidents_gone, families, families_gone, changes } = news;
+        let (firings, seen) = self.alerts.take_unwritten();
+        Ok(StateBatch {
+            incidents: self.freeze(incidents, frozen)?,
+            incidents_gone,
+            changes,
+            families,
+            families_gone: families_gone
+                .into_iter()
+                .map(|(key, start)| (FamilyRef::of(&key), start))
+                .collect(),
+            firings,
+            seen,
+            ..StateBatch::default()
+        })
     }
 
     /// Keeps what was said of the incidents that began before the horizon: the window may not hold
     /// all of their causes any more. One that goes on still grows.
-    fn freeze(&self, assessment: &mut Assessment, before: Time) -> Result<(), StoreError> {
-        let (old, mut incidents): (Vec<_>, Vec<_>) = std::mem::take(&mut assessment.incidents)
+    fn freeze(
+        &self,
+        incidents: Vec<Incident>,
+        before: Time,
+    ) -> Result<Vec<Incident>, StoreError> {
+        incidents
             .into_iter()
-            .partition(|incident| incident.started_at < before);
-        for incident in old {
-            match self.state.incident(&incident.id.0)? {
-                Some(held) if held.id == incident.id => {
-                    incidents.push(incident.keeping_verdict_of(held));
+            .map(|incident| {
+                if incident.started_at >= before {
+                    return Ok(incident);
                 }
-                // A state that is built anew from what the log still holds.
-                _ => incidents.push(incident),
-            }
-        }
-        assessment.incidents = incidents;
-        Ok(())
+                Ok(match self.state.incident(&incident.id.0)? {
+                    Some(held) => incident.keeping_verdict_of(held),
+                    // A state that is built anew from what the log still holds.
+                    None => incident,
+                })
+            })
+            .collect()
     }
 
-    /// Assesses the window and writes what is new of it, with the position that it is as of.
-    fn write(&mut self, until: Seq) -> Result<(), StoreError> {
+    /// Writes a batch, with the position that it is as of.
+    fn commit(&mut self, mut batch: StateBatch, until: Seq) -> Result<(), StoreError> {
         let started = std::time::Instant::now();
-        let at = self.window.newest().unwrap_or_default();
-        let frozen_before = self.model.settings.frozen_before(at);
-        let mut assessment = assess_window(&self.model, &self.window, at);
-        self.metrics.assessed(started.elapsed(), &assessment);
-        self.freeze(&mut assessment, frozen_before)?;
-        let (mut batch, written) = self.written.batch(&assessment, &self.window, frozen_before);
-        batch.changes.extend(self.late.changes(&self.model.mapping));
-        let late = self.late.episodes(&self.model.mapping);
-        batch.episodes.extend(late.into_iter().map(|episode| (episode, None)));
-        batch.notes.extend(self.late.notes().map(|(id, note)| (id, note.clone())));
-        batch.position = until;
-        batch.config = self.model.hash();
+        batch.position = Position {
+            seq: until,
+            config: self.model.hash(),
+            mapping: self.model.mapping_hash(),
+            recent: self.alerts.recent_from(),
+        };
         self.state.commit(&batch)?;
         self.metrics.engine_wrote(started.elapsed());
-        self.late = Window::default();
-        self.written = written;
         self.position = until;
         self.assessed.send_replace(until);
         Ok(())

@@ -242,7 +242,7 @@ impl ChangeReport {
 }
 
 /// The first to say something is believed; `None` is later than any stamp.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Claim<T>(Option<((Time, EventId), T)>);
 
 impl<T> Default for Claim<T> {
@@ -276,7 +276,8 @@ impl<T: Clone> Claim<T> {
 ///
 /// What the change *is* comes from the earliest report that says it, label by label a union; how
 /// far it has come from the latest.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct ChangeHistory {
     kind: Claim<Kind>,
     action: Claim<Action>,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::EventId;
+
 /// The labels that say where, under the one name that rules and answers use for each.
 pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace", "service"];
 
@@ -209,6 +211,30 @@ impl Mapping {
             .filter(|value| believed || !self.not_services.contains(*value))
             .collect();
         (!values.is_empty()).then_some(values)
+    }
+
+    /// The values that the labels have for one canonical name, as in their scope.
+    pub fn values<'a>(
+        &self,
+        labels: &'a Labels,
+        canonical: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        let aliases = self.names.get(canonical).map(Vec::as_slice).unwrap_or_default();
+        let alias = aliases.iter().find_map(|alias| self.useful(labels, alias));
+        let (aliased, own) = match alias {
+            Some(values) => (values, None),
+            None => (Vec::new(), Some(labels.values(canonical))),
+        };
+        aliased.into_iter().chain(own.into_iter().flatten())
+    }
+
+    /// The hash of an alert's identity.
+    pub fn identity_id(&self, labels: &Labels) -> EventId {
+        if self.drop_labels.iter().any(|name| labels.has(name)) {
+            EventId::of(&self.identity(labels))
+        } else {
+            EventId::of(labels)
+        }
     }
 
     /// The labels that make an alert the one that it is.

@@ -18,7 +18,9 @@ mod time;
 mod tests;
 
 pub use self::{
-    alert::{AlertReport, Episode, EpisodeId, Firing, Firings, Identity, REJOIN_GAP},
+    alert::{
+        AlertReport, Episode, EpisodeId, Firing, Firings, IDENTITY_BYTES, Identity, REJOIN_GAP, Stretch,
+    },
     change::{Action, Change, ChangeHistory, ChangeId, ChangeReport, Kind, Resource, Status},
     ids::{EventId, digest},
     labels::{CANONICAL, Labels, Mapping, Scope},

@@ -12,11 +12,11 @@ use super::{
     params::{LIST, MOMENT, Params, Selection, When, cursor},
     reply::{ApiError, json},
     route::{Id, Target},
-    view::{Alert, Answered, Cause, Impacts, List, One, Timeline, incident_labels},
+    view::{Alert, Answered, Cause, Impacts, List, One, Timeline},
 };
 use crate::{
     clock,
-    correlate::Incident,
+    correlate::{Incident, Told},
     event::{Change, ChangeId, Note, Time},
     rules::change_labels,
     store::{Page, Paged, StoreError, View},
@@ -27,12 +27,14 @@ use crate::{
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeline's range, where the query gives no start.
 const TIMELINE_RANGE: TimeDelta = TimeDelta::hours(24);
-/// A timeline is made from at most so many pages of alerts, ...
+/// A timeline is made from at most so many pages of symptoms, ...
 const TIMELINE_PAGES_MAX: usize = 20;
 /// ... and of changes, of this size, ...
 const TIMELINE_PAGE: usize = 1_000;
-/// ... and of so many notes.
-const TIMELINE_NOTES_MAX: usize = 5_000;
+/// ... and of so many notes; an incident's of so many symptoms.
+const TIMELINE_MAX: usize = 5_000;
+/// So many of an incident's alerts are named.
+const MEMBERS_MAX: usize = 1_000;
 
 /// What one answer is read from, and the time that it is as of.
 struct Moment<'a> {
@@ -93,8 +95,8 @@ impl Api {
                 let view = &engine.as_of(at)?;
                 return Ok((at, work(&Moment { view, at })?));
             }
-            let (view, at) = (engine.state().as_ref(), clock::now());
-            Ok((at, work(&Moment { view, at })?))
+            let at = clock::now();
+            Ok((at, work(&Moment { view: &engine.stored(at), at })?))
         };
         let (at, body) = self.in_turn(read).await?;
         Ok(json(&Answered { at, config: &self.parts.config, body }))
@@ -146,23 +148,29 @@ impl Moment<'_> {
         let nothing = || format!("no incident, and no alert in one, has the id {id:?}");
         found.ok_or_else(|| ApiError::not_found(nothing()))
     }
+
+    fn told(&self, incident: Incident) -> Result<Told, ApiError> {
+        let alerts = self.view.members(&incident.id, MEMBERS_MAX)?;
+        Ok(Told { incident, alerts })
+    }
 }
 
 fn list<T>(name: &'static str, page: Paged<T>) -> List<T> {
     List { name, items: page.items, next: page.next.as_ref().map(cursor) }
 }
 
-fn incidents(moment: &Moment<'_>, select: &Selection) -> Result<List<Incident>, ApiError> {
-    let mut page = moment.view.incidents(&select.page, &|incident| {
+fn incidents(moment: &Moment<'_>, select: &Selection) -> Result<List<Told>, ApiError> {
+    let page = moment.view.incidents(&select.page, &|incident| {
         select.state.is_none_or(|state| incident.clone().at(moment.at).state == state)
-            && select.matching.holds(|| incident_labels(incident))
+            && select.matching.holds(|| incident.labels.clone())
     })?;
-    page.items = page.items.into_iter().map(|incident| incident.at(moment.at)).collect();
-    Ok(list("incidents", page))
+    let items: Result<_, ApiError> =
+        page.items.into_iter().map(|incident| moment.told(incident.at(moment.at))).collect();
+    Ok(list("incidents", Paged { items: items?, next: page.next }))
 }
 
-fn incident(moment: &Moment<'_>, id: &Id) -> Result<One<Incident>, ApiError> {
-    Ok(One { name: "incident", thing: moment.incident(id)? })
+fn incident(moment: &Moment<'_>, id: &Id) -> Result<One<Told>, ApiError> {
+    Ok(One { name: "incident", thing: moment.told(moment.incident(id)?)? })
 }
 
 fn changes(moment: &Moment<'_>, select: &Selection) -> Result<List<Change>, ApiError> {
@@ -187,7 +195,8 @@ fn alerts(moment: &Moment<'_>, select: &Selection) -> Result<List<Alert>, ApiErr
 
 fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError> {
     let incident = moment.incident(id)?;
-    let members = moment.view.members(&incident.id)?;
+    let mut symptoms = moment.view.symptoms(&incident.id, TIMELINE_MAX)?;
+    symptoms.iter_mut().for_each(|family| family.settle(moment.at));
     let suspects = incident.suspects.iter().flat_map(|suspect| &suspect.changes);
     let cleared = incident.cleared.iter().flat_map(|cleared| &cleared.changes);
     let mut changes = Vec::new();
@@ -197,8 +206,16 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
     let begun = incident.suspects.iter().map(|suspect| suspect.started_at);
     let onsets = incident.families.iter().map(|family| family.onset_from);
     let from = begun.chain(onsets).fold(incident.started_at, Time::min);
-    let (notes, truncated) = notes(moment, from, moment.at)?;
-    let entries = timeline::entries(&incident, &members, &changes, &notes);
+    let (mut notes, truncated) = notes(moment, from, moment.at)?;
+    for note in &mut notes {
+        // A note may name one of the incident's alerts.
+        if let Some(id) = note.incident.take() {
+            let named = moment.view.incident(&id)?;
+            note.incident = Some(named.map_or(id, |named| named.id.0));
+        }
+    }
+    let truncated = truncated || symptoms.len() == TIMELINE_MAX;
+    let entries = timeline::entries(&incident, &symptoms, &changes, &notes);
     Ok(Timeline { incident: Some(incident.id), entries, truncated })
 }
 
@@ -206,26 +223,26 @@ fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiErro
     let end = select.page.end.unwrap_or(moment.at);
     let start = select.page.start.or_else(|| end.checked_sub_signed(TIMELINE_RANGE)).unwrap_or(end);
     let page = Page { start: Some(start), end: Some(end), after: None, limit: TIMELINE_PAGE };
-    let (episodes, more_episodes) = collect(page.clone(), |page| {
-        moment.view.episodes(page, &|one| select.matching.holds(|| one.scope.labels().clone()))
+    let (mut symptoms, more_symptoms) = collect(page.clone(), |page| {
+        moment.view.families(page, &|one| select.matching.holds(|| one.labels().clone()))
     })?;
+    symptoms.iter_mut().for_each(|family| family.settle(moment.at));
     let (changes, more_changes) = collect(page, |page| {
         moment.view.changes(page, &|one| select.matching.holds(|| change_labels(one)))
     })?;
     let (mut notes, more_notes) = notes(moment, start, end)?;
     notes.retain(|note| select.matching.holds(|| note.labels.clone()));
-    let episodes: Vec<_> = episodes.into_iter().map(|(episode, _)| episode).collect();
-    let mut entries = timeline::between(&episodes, &changes, &notes);
+    let mut entries = timeline::between(&symptoms, &changes, &notes);
     // What lasts has two entries, of which one may be out of the range.
     entries.retain(|entry| start <= entry.at && entry.at <= end);
-    let truncated = more_episodes || more_changes || more_notes;
+    let truncated = more_symptoms || more_changes || more_notes;
     Ok(Timeline { incident: None, entries, truncated })
 }
 
 /// The notes of a range, and whether there may be more than are taken.
 fn notes(moment: &Moment<'_>, from: Time, to: Time) -> Result<(Vec<Note>, bool), StoreError> {
-    let notes = moment.view.notes(from, to, TIMELINE_NOTES_MAX)?;
-    let more = notes.len() == TIMELINE_NOTES_MAX;
+    let notes = moment.view.notes(from, to, TIMELINE_MAX)?;
+    let more = notes.len() == TIMELINE_MAX;
     Ok((notes, more))
 }
 

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     correlate::{Answer, Cleared, Impact, Incident, IncidentId, Suspect},
-    event::{ChangeId, Episode, Labels, Time},
+    event::{ChangeId, Episode, Time},
     timeline::Entry,
 };
 
@@ -104,16 +104,4 @@ pub(super) struct Timeline {
     pub(super) entries: Vec<Entry>,
     /// There was more than is told: ask for less.
     pub(super) truncated: bool,
-}
-
-/// What matchers see of an incident: what its symptoms are, and where.
-pub(super) fn incident_labels(incident: &Incident) -> Labels {
-    let mut labels = Labels::default();
-    for family in &incident.families {
-        labels.insert("alertname", &family.alertname);
-        family.severity.iter().for_each(|severity| labels.insert("severity", severity));
-        family.services.iter().for_each(|service| labels.insert("service", service));
-        family.environments.iter().for_each(|one| labels.insert("environment", one));
-    }
-    labels
 }

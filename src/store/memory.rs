@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::{Page, Paged, StoreError, View, paging::fill};
 use crate::{
-    correlate::{Assessment, Incident, IncidentId},
+    correlate::{Assessment, Family, Incident, IncidentId},
     event::{Change, ChangeId, Episode, EpisodeId, Note, Time},
 };
 
@@ -39,6 +39,25 @@ impl View for Assessment {
         Ok(self.changes.iter().find(|change| change.id == *id).cloned())
     }
 
+    fn families(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Family) -> bool,
+    ) -> Result<Paged<Family>, StoreError> {
+        let all: Vec<_> = self.families.iter().map(|kept| (kept.family.id(), &kept.family)).collect();
+        let span = |(_, one): &(String, &Family)| (one.starts_at, one.ends_at);
+        let Paged { items, next } = list(&all, page, span, |one| &one.0, |one| keep(one.1))?;
+        Ok(Paged { items: items.into_iter().map(|(_, one)| one.clone()).collect(), next })
+    }
+
+    fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError> {
+        let held = self.families.iter().filter(|kept| kept.incident.as_ref() == Some(incident));
+        let mut symptoms: Vec<_> = held.map(|kept| kept.family.clone()).collect();
+        symptoms.sort_by_cached_key(|family| (family.starts_at, family.id()));
+        symptoms.truncate(limit);
+        Ok(symptoms)
+    }
+
     fn episodes(
         &self,
         page: &Page,
@@ -48,11 +67,11 @@ impl View for Assessment {
         list(&self.episodes, page, span, |(one, _)| &one.id.0, |(one, _)| keep(one))
     }
 
-    fn members(&self, incident: &IncidentId) -> Result<Vec<Episode>, StoreError> {
+    fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
         let held = self.episodes.iter().filter(|(_, holder)| holder.as_ref() == Some(incident));
-        let mut members: Vec<_> = held.map(|(episode, _)| episode.clone()).collect();
-        let place = |one: &Episode| -> (Time, EpisodeId) { (one.starts_at, one.id.clone()) };
-        members.sort_by_cached_key(place);
+        let mut members: Vec<_> = held.map(|(episode, _)| episode.id.clone()).collect();
+        members.sort();
+        members.truncate(limit);
         Ok(members)
     }
 
@@ -74,7 +93,7 @@ fn list<T: Clone>(
         page.holds(start, end, id(one))
     };
     let mut within: Vec<_> = all.iter().filter(holds).collect();
-    within.sort_by_key(|one| (Reverse(span(one).0), id(one)));
+    within.sort_by_key(|one| Reverse((span(one).0, id(one))));
     let candidates = within.into_iter().map(|one| Ok(((span(one).0, id(one).clone()), one)));
     let Paged { items, next } = fill(page.limit, candidates, |one: &&T| keep(one))?;
     Ok(Paged { items: items.into_iter().cloned().collect(), next })

@@ -2,12 +2,13 @@
 //!
 //! In: events, and what the engine made of them. Out: the same, in commit order, in event order, or
 //! as pages of a list. Two contracts, [`Log`] and [`State`], behind which SQLite keeps the data of
-//! one machine; a third, [`View`], is answered alike by the state and by an
+//! one machine; a third, [`View`], is answered alike by the two together ([`Stored`]) and by an
 //! [`Assessment`](crate::correlate::Assessment) in memory. Nothing here judges what it keeps.
 
 mod memory;
 mod paging;
 mod sqlite;
+mod stored;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 pub use self::{
     paging::EXAMINED_MAX,
     sqlite::{Limits, SqliteLog, SqliteState},
+    stored::Stored,
 };
 
 use std::fmt;
@@ -23,8 +25,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::{
-    correlate::{Incident, IncidentId},
-    event::{Change, ChangeId, Episode, EpisodeId, Event, EventId, Note, Time},
+    correlate::{Family, FamilyRef, Incident, IncidentId, Kept},
+    event::{
+        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Time,
+    },
 };
 
 /// A position in the log: the order of commits. The first event has 1; gaps may occur, disorder
@@ -109,8 +113,15 @@ pub trait Log: fmt::Debug + Send + Sync {
         each: &mut dyn FnMut(Logged),
     ) -> Result<(), StoreError>;
 
+    /// The event of this time and content id.
+    fn event(&self, at: Time, id: &EventId) -> Result<Option<Event>, StoreError>;
+
     /// The newest event time up to `to`, of events that are not late, at positions up to `until`.
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError>;
+
+    /// The oldest event time from `from` on, of events that are not late, at positions up to
+    /// `until`.
+    fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError>;
 
     /// How many events it holds, and how many bytes of disk.
     fn size(&self) -> Result<Size, StoreError>;
@@ -128,22 +139,72 @@ pub struct Size {
 /// What the engine writes in one transaction.
 #[derive(Clone, Debug, Default)]
 pub struct StateBatch {
-    /// Everything up to here is in the state once this is written.
-    pub position: Seq,
-    /// The hash of the configuration that it was assessed under.
-    pub config: String,
+    /// How far it has come once this is written.
+    pub position: Position,
     /// New or altered.
     pub incidents: Vec<Incident>,
     /// No longer so; taken out before the others are written.
     pub incidents_gone: Vec<IncidentId>,
+    /// New or altered, with all that was reported of each.
+    pub changes: Vec<(Change, ChangeHistory)>,
     /// New or altered.
-    pub changes: Vec<Change>,
-    /// New or altered, with the incident of each.
-    pub episodes: Vec<(Episode, Option<IncidentId>)>,
+    pub families: Vec<Kept>,
     /// No longer so; taken out before the others are written.
-    pub episodes_gone: Vec<EpisodeId>,
+    pub families_gone: Vec<(FamilyRef, Time)>,
+    /// New or altered.
+    pub firings: Vec<FiringRow>,
+    /// New or altered.
+    pub seen: Vec<Seen>,
     /// New; one that is there already stays as it is.
     pub notes: Vec<(EventId, Note)>,
+}
+
+/// How far the state has come.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Position {
+    /// Everything up to here is in the state.
+    pub seq: Seq,
+    /// The hash of the configuration that it was assessed under.
+    pub config: String,
+    /// The hash of how labels became scope.
+    pub mapping: String,
+    /// Alerts that began before this are known to the filters alone.
+    pub recent: Time,
+}
+
+/// One firing of one alert.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FiringRow {
+    /// The hash of the alert's identity.
+    pub identity: EventId,
+    /// The key of its family.
+    pub family: FamilyRef,
+    /// When it began to fire.
+    pub starts_at: Time,
+    /// How it went on, and where the log tells of it.
+    pub firing: Firing,
+    /// If an episode begins with it, when that ends, and whether that is only expected.
+    pub episode: Option<(Option<Time>, bool)>,
+}
+
+impl FiringRow {
+    /// The name of the episode that begins with it.
+    pub fn id(&self) -> EpisodeId {
+        EpisodeId::new(self.starts_at, &self.identity)
+    }
+}
+
+/// A filter that knows the alerts that were put into it, and may take another for one of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// Its number.
+    pub id: u32,
+    /// When the newest of them began.
+    pub newest: Time,
+    /// How many there are.
+    pub count: u64,
+    /// Its bits.
+    pub bits: Vec<u8>,
 }
 
 /// A page of a list: a range of start times, from where, and how many.
@@ -153,7 +214,7 @@ pub struct Page {
     pub end: Option<Time>,
     /// ... and had not ended before this.
     pub start: Option<Time>,
-    /// Only what comes after this key in the list's order (newest start first, then id).
+    /// Only what comes after this key in the list's order.
     pub after: Option<(Time, String)>,
     /// At most so many.
     pub limit: usize,
@@ -168,10 +229,11 @@ pub struct Paged<T> {
     pub next: Option<(Time, String)>,
 }
 
-/// What can be asked, of the state store as of now or of an assessment as of then.
+/// What can be asked, of the stores as of now or of an assessment as of then.
 ///
-/// Lists come newest start first; `keep` says which things belong on them. One call looks at no more
-/// than [`EXAMINED_MAX`] things, so a page may be short, or empty, and yet have a `next`.
+/// Lists come newest start first, of one start the greatest id first; `keep` says which things belong
+/// on them. One call looks at no more than [`EXAMINED_MAX`] things, so a page may be short, or empty,
+/// and yet have a `next`.
 pub trait View {
     /// Incidents.
     fn incidents(
@@ -193,6 +255,16 @@ pub trait View {
     /// One change.
     fn change(&self, id: &ChangeId) -> Result<Option<Change>, StoreError>;
 
+    /// Symptoms.
+    fn families(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Family) -> bool,
+    ) -> Result<Paged<Family>, StoreError>;
+
+    /// The symptoms of one incident, by start, at most `limit`.
+    fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError>;
+
     /// Alert episodes, with the incident of each.
     fn episodes(
         &self,
@@ -200,17 +272,17 @@ pub trait View {
         keep: &dyn Fn(&Episode) -> bool,
     ) -> Result<Paged<(Episode, Option<IncidentId>)>, StoreError>;
 
-    /// The episodes of one incident, by start.
-    fn members(&self, incident: &IncidentId) -> Result<Vec<Episode>, StoreError>;
+    /// The ids of the episodes of one incident, symptom by symptom, at most `limit`.
+    fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError>;
 
     /// Notes with `start <= at <= end`, oldest first, at most `limit`.
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError>;
 }
 
 /// The state: what the engine made of the log; deleting it is a rebuild.
-pub trait State: View + fmt::Debug + Send + Sync {
-    /// How far it has come, and under which configuration.
-    fn position(&self) -> Result<(Seq, String), StoreError>;
+pub trait State: fmt::Debug + Send + Sync {
+    /// How far it has come.
+    fn position(&self) -> Result<Position, StoreError>;
 
     /// Writes a batch and its position, both or neither.
     fn commit(&self, batch: &StateBatch) -> Result<(), StoreError>;
@@ -220,4 +292,74 @@ pub trait State: View + fmt::Debug + Send + Sync {
 
     /// How much it holds.
     fn size(&self) -> Result<Size, StoreError>;
+
+    /// As [`View::incidents`].
+    fn incidents(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Incident) -> bool,
+    ) -> Result<Paged<Incident>, StoreError>;
+
+    /// One incident by its id.
+    fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError>;
+
+    /// The ids of the incidents that began at `from` or later.
+    fn incidents_since(&self, from: Time) -> Result<Vec<IncidentId>, StoreError>;
+
+    /// As [`View::changes`].
+    fn changes(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Change) -> bool,
+    ) -> Result<Paged<Change>, StoreError>;
+
+    /// As [`View::change`].
+    fn change(&self, id: &ChangeId) -> Result<Option<Change>, StoreError>;
+
+    /// All that was reported of one change.
+    fn history(&self, id: &ChangeId) -> Result<Option<ChangeHistory>, StoreError>;
+
+    /// All that was reported of the changes that began at `from` or later, or went on until then.
+    fn histories_since(&self, from: Time) -> Result<Vec<(ChangeId, ChangeHistory)>, StoreError>;
+
+    /// As [`View::families`].
+    fn families(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Family) -> bool,
+    ) -> Result<Paged<Family>, StoreError>;
+
+    /// As [`View::symptoms`].
+    fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError>;
+
+    /// The families that began at `from` or later, by start.
+    fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError>;
+
+    /// The incident of the family of this key that an alert with this start is in.
+    fn holder(&self, family: FamilyRef, starts_at: Time) -> Result<Option<IncidentId>, StoreError>;
+
+    /// The firings with which episodes begin, as a page of their list.
+    fn firings(&self, page: &Page) -> Result<Paged<FiringRow>, StoreError>;
+
+    /// The firing with which the episode of this id begins.
+    fn firing(&self, id: &EpisodeId) -> Result<Option<FiringRow>, StoreError>;
+
+    /// The firings of a family that began from `from` to `to`, of one alert or of all, by start, at
+    /// most `limit`.
+    fn firings_of(
+        &self,
+        family: FamilyRef,
+        identity: Option<&EventId>,
+        range: (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<FiringRow>, StoreError>;
+
+    /// The firings that began at `from` or later, by start, handed to `each` one by one.
+    fn firings_since(&self, from: Time, each: &mut dyn FnMut(FiringRow)) -> Result<(), StoreError>;
+
+    /// The filters of the alerts that began earlier.
+    fn seen(&self) -> Result<Vec<Seen>, StoreError>;
+
+    /// As [`View::notes`].
+    fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError>;
 }

@@ -16,7 +16,7 @@ impl Page {
         let begun = self.end.is_none_or(|page_end| start <= page_end);
         let not_over = end.zip(self.start).is_none_or(|(end, page_start)| page_start <= end);
         let follows = self.after.as_ref().is_none_or(|(after, after_id)| {
-            start < *after || (start == *after && after_id.as_str() < id)
+            (start, id) < (*after, after_id.as_str())
         });
         begun && not_over && follows
     }

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Change, ChangeId, Episode, EpisodeId, Labels, Note, Status, Time};
+use crate::{
+    correlate::Family,
+    event::{Change, ChangeId, EpisodeId, Labels, Note, Status, Time},
+};
 
 /// What happened. The order is that of lines with one time: causes, then symptoms, then words.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -80,9 +83,12 @@ pub struct Entry {
     /// The change that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeId>,
-    /// The alert episode that it is about.
+    /// The alert episode that it is about, of several the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<EpisodeId>,
+    /// How many alert episodes it is about, where these are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<usize>,
     /// Who or what did or wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
@@ -109,6 +115,7 @@ impl Entry {
             status: Some(change.status),
             change: Some(change.id.clone()),
             alert: None,
+            alerts: None,
             actor: change.actor.clone(),
             url: change.url.clone(),
             lasted_seconds: None,
@@ -127,28 +134,29 @@ impl Entry {
         if finished_at == change.started_at { vec![ended] } else { vec![began, ended] }
     }
 
-    /// An alert's firing and, once it is over, its end.
-    pub(super) fn of_episode(episode: &Episode) -> Vec<Self> {
+    /// A symptom's beginning and, once it is over, its end.
+    pub(super) fn of_family(family: &Family) -> Vec<Self> {
         let fired = Self {
-            at: episode.starts_at,
+            at: family.starts_at,
             kind: EntryKind::AlertFiring,
-            title: episode.alertname.clone(),
-            detail: episode.summary.clone(),
+            title: family.key.alertname.clone(),
+            detail: family.head.summary.clone(),
             role: Role::Symptom,
-            services: values(episode.scope.labels(), "service"),
-            environments: values(episode.scope.labels(), "environment"),
-            severity: episode.labels.first("severity").map(str::to_owned),
+            services: family.key.services.clone(),
+            environments: family.key.environments.clone(),
+            severity: family.labels().first("severity").map(str::to_owned),
             status: None,
             change: None,
-            alert: Some(episode.id.clone()),
+            alert: Some(family.head.id.clone()),
+            alerts: Some(family.episodes).filter(|episodes| *episodes > 1),
             actor: None,
-            url: episode.url.clone(),
+            url: family.head.url.clone(),
             lasted_seconds: None,
         };
-        let ended = episode.ends_at.map(|ends_at| Self {
+        let ended = family.ends_at.map(|ends_at| Self {
             at: ends_at,
             kind: EntryKind::AlertResolved,
-            lasted_seconds: Some((ends_at - episode.starts_at).num_seconds()),
+            lasted_seconds: Some((ends_at - family.starts_at).num_seconds()),
             ..fired.clone()
         });
         [Some(fired), ended].into_iter().flatten().collect()
@@ -168,6 +176,7 @@ impl Entry {
             status: None,
             change: None,
             alert: None,
+            alerts: None,
             actor: note.author.clone(),
             url: None,
             lasted_seconds: None,

@@ -14,15 +14,15 @@ pub use self::entry::{Entry, EntryKind, Role};
 use std::collections::BTreeMap;
 
 use crate::{
-    correlate::Incident,
-    event::{CANONICAL, Change, ChangeId, Episode, Labels, Note, Time},
+    correlate::{Family, Incident},
+    event::{CANONICAL, Change, ChangeId, Labels, Note, Time},
 };
 
-/// An incident's own timeline: its alerts, suspects and responses from first to last, and of the
+/// An incident's own timeline: its symptoms, suspects and responses from first to last, and of the
 /// cleared changes and the notes those that fall between the first suspect's start and its end.
 pub fn entries(
     incident: &Incident,
-    members: &[Episode],
+    symptoms: &[Family],
     changes: &[Change],
     notes: &[Note],
 ) -> Vec<Entry> {
@@ -30,20 +30,20 @@ pub fn entries(
     let told = changes.iter().filter_map(|change| Some((change, roles.get(&change.id)?)));
     let span = Span::of(incident);
     let told: Vec<_> = told.filter(|(change, role)| span.tells_of(change, role)).collect();
-    let place = place(members, &told);
+    let place = place(symptoms, &told);
 
     let lines_of_changes = told.iter().flat_map(|(change, role)| Entry::of_change(change, role));
-    let lines_of_alerts = members.iter().flat_map(Entry::of_episode);
+    let lines_of_alerts = symptoms.iter().flat_map(Entry::of_family);
     let lines_of_notes =
         notes.iter().filter(|note| belongs(note, incident, &span, &place)).map(Entry::of_note);
     in_order(lines_of_changes.chain(lines_of_alerts).chain(lines_of_notes))
 }
 
 /// Everything that is given, whatever it belongs to.
-pub fn between(episodes: &[Episode], changes: &[Change], notes: &[Note]) -> Vec<Entry> {
+pub fn between(symptoms: &[Family], changes: &[Change], notes: &[Note]) -> Vec<Entry> {
     let lines_of_changes =
         changes.iter().flat_map(|change| Entry::of_change(change, &Role::Context));
-    let lines_of_alerts = episodes.iter().flat_map(Entry::of_episode);
+    let lines_of_alerts = symptoms.iter().flat_map(Entry::of_family);
     let lines_of_notes = notes.iter().map(Entry::of_note);
     in_order(lines_of_changes.chain(lines_of_alerts).chain(lines_of_notes))
 }
@@ -102,10 +102,10 @@ impl Span {
 }
 
 /// Everywhere that the story is; where somebody else changed something, it is not.
-fn place(members: &[Episode], told: &[(&Change, &Role)]) -> Labels {
+fn place(symptoms: &[Family], told: &[(&Change, &Role)]) -> Labels {
     let mut place = Labels::default();
-    for episode in members {
-        place.extend(episode.scope.labels());
+    for family in symptoms {
+        place.extend(family.labels());
     }
     for (change, role) in told {
         if !matches!(role, Role::Cleared { .. }) {
@@ -118,7 +118,7 @@ fn place(members: &[Episode], told: &[(&Change, &Role)]) -> Labels {
 /// Whether a note is about the incident: it says so, or it says nothing that speaks against it.
 fn belongs(note: &Note, incident: &Incident, span: &Span, place: &Labels) -> bool {
     match &note.incident {
-        Some(id) => *id == incident.id.0 || incident.alerts.iter().any(|alert| alert.0 == *id),
+        Some(id) => *id == incident.id.0,
         None => {
             span.holds(note.at)
                 && CANONICAL.iter().all(|name| note.labels.share(place, name) != Some(false))

@@ -95,7 +95,7 @@ fn facts(page: &mut Page, incident: &Incident, as_of: Time) {
         }
     };
     state.push_str(", ");
-    state.push_str(&say_count(incident.alerts.len(), "alert"));
+    state.push_str(&say_count(incident.alert_count, "alert"));
     let services: BTreeSet<_> = incident.families.iter().flat_map(|one| &one.services).collect();
     let environments: BTreeSet<_> =
         incident.families.iter().flat_map(|one| &one.environments).collect();

@@ -132,6 +132,17 @@ impl Log for SqliteLog {
         })
     }
 
+    fn event(&self, at: Time, id: &EventId) -> Result<Option<Event>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT seq, at, id, late, body FROM event INDEXED BY event_order \
+                 WHERE at = ?1 AND id = ?2",
+            )?;
+            let mut found = query.query_and_then((micros(at), id.0), logged)?;
+            Ok(found.next().transpose()?.map(|logged| logged.event))
+        })
+    }
+
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
@@ -140,6 +151,17 @@ impl Log for SqliteLog {
             )?;
             let newest = query.query_row((micros(to), row_of(until)), |row| row.get(0));
             Ok(newest.optional()?.map(time_of_micros))
+        })
+    }
+
+    fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT at FROM event INDEXED BY event_order \
+                 WHERE at >= ?1 AND seq <= ?2 AND NOT late ORDER BY at LIMIT 1",
+            )?;
+            let oldest = query.query_row((micros(from), row_of(until)), |row| row.get(0));
+            Ok(oldest.optional()?.map(time_of_micros))
         })
     }
 

@@ -16,18 +16,21 @@ use super::{
     row_of, seq_of, size_of,
 };
 use crate::{
-    correlate::{Incident, IncidentId},
-    event::{Change, ChangeId, Episode, Note, Time, micros, time_of_micros},
+    correlate::{Family, FamilyRef, Incident, IncidentId, Kept, family_id},
+    event::{
+        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Time,
+        micros, time_of_micros,
+    },
     store::{
-        Page, Paged, Seq, Size, State, StateBatch, StoreError, View,
-        paging::{Key, fill},
+        FiringRow, Page, Paged, Position, Seen, Seq, Size, State, StateBatch, StoreError,
+        paging::{EXAMINED_MAX, Key, fill},
     },
 };
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "state",
     application_id: i32::from_be_bytes(*b"antS"),
-    migrations: &[include_str!("schema/state_1.sql")],
+    migrations: &[include_str!("schema/state_1.sql"), include_str!("schema/state_2.sql")],
     synchronous: "NORMAL",
 };
 
@@ -38,9 +41,6 @@ pub struct SqliteState {
     readers: Readers,
     writer: Mutex<Database>,
 }
-
-/// An episode and its incident, as it stands on the list.
-type Member = (Episode, Option<IncidentId>);
 
 impl SqliteState {
     /// Opens the state in this directory, or makes it.
@@ -87,8 +87,8 @@ impl SqliteState {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
                 "SELECT starts_at, id, body FROM {table} INDEXED BY {table}_order \
-                 WHERE starts_at <= ?1 AND (starts_at < ?2 OR id > ?3) \
-                 AND (ends_at IS NULL OR ends_at >= ?4) ORDER BY starts_at DESC, id",
+                 WHERE starts_at <= ?1 AND (starts_at < ?2 OR id < ?3) \
+                 AND (ends_at IS NULL OR ends_at >= ?4) ORDER BY starts_at DESC, id DESC",
             ))?;
             let range = (end.min(after), after, after_id, start);
             let rows = query.query_and_then(range, |row| -> Result<(Key, T), Failure> {
@@ -97,6 +97,19 @@ impl SqliteState {
                 Ok(((start, id), item))
             })?;
             fill(page.limit, rows, keep)
+        })
+    }
+
+    /// What all rows of a query say.
+    fn all<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        each: impl Fn(&rusqlite::Row<'_>) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(sql)?;
+            query.query_and_then(parameters, each)?.collect()
         })
     }
 
@@ -113,7 +126,79 @@ impl SqliteState {
     }
 }
 
-impl View for SqliteState {
+impl State for SqliteState {
+    fn position(&self) -> Result<Position, StoreError> {
+        self.readers.read(|connection| {
+            let sql = "SELECT seq, config, mapping, recent FROM position";
+            let position = connection.query_row(sql, [], |row| {
+                Ok(Position {
+                    seq: seq_of(row.get(0)?),
+                    config: row.get(1)?,
+                    mapping: row.get(2)?,
+                    recent: time_of_micros(row.get(3)?),
+                })
+            });
+            Ok(position.optional()?.unwrap_or_default())
+        })
+    }
+
+    fn commit(&self, batch: &StateBatch) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            for id in &batch.incidents_gone {
+                remove(transaction, "incident", &id.0)?;
+            }
+            for (key, starts_at) in &batch.families_gone {
+                remove(transaction, "family", &family_id(*key, *starts_at))?;
+            }
+            for one in &batch.incidents {
+                put(transaction, "incident", &one.id.0, (one.started_at, one.ended_at), one)?;
+            }
+            for one in &batch.changes {
+                put_change(transaction, one)?;
+            }
+            batch.families.iter().try_for_each(|kept| put_family(transaction, kept))?;
+            batch.firings.iter().try_for_each(|row| put_firing(transaction, row))?;
+            for seen in &batch.seen {
+                let sql = "INSERT OR REPLACE INTO seen (id, newest, count, bits) \
+                           VALUES (?1, ?2, ?3, ?4)";
+                let row = (seen.id, micros(seen.newest), row_of(Seq(seen.count)), &seen.bits);
+                transaction.prepare_cached(sql)?.execute(row)?;
+            }
+            for (id, note) in &batch.notes {
+                let sql =
+                    "INSERT INTO note (at, id, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                let row = (micros(note.at), id.0, json(note)?);
+                transaction.prepare_cached(sql)?.execute(row)?;
+            }
+            let Position { seq, config, mapping, recent } = &batch.position;
+            let sql = "INSERT OR REPLACE INTO position (only_row, seq, config, mapping, recent) \
+                       VALUES (1, ?1, ?2, ?3, ?4)";
+            transaction.execute(sql, (row_of(*seq), config, mapping, micros(*recent)))?;
+            Ok(())
+        })
+    }
+
+    fn clear(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            Ok(transaction.execute_batch(
+                "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
+                 DELETE FROM family; DELETE FROM alert; DELETE FROM seen; DELETE FROM note;",
+            )?)
+        })
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        let rows = self.readers.read(|connection| {
+            Ok(connection.query_row(
+                "SELECT (SELECT count(*) FROM incident) + (SELECT count(*) FROM change) \
+                 + (SELECT count(*) FROM family) + (SELECT count(*) FROM note)",
+                [],
+                |row| row.get(0),
+            )?)
+        })?;
+        Ok(size_of(self.readers.path(), rows))
+    }
+
     fn incidents(
         &self,
         page: &Page,
@@ -123,11 +208,12 @@ impl View for SqliteState {
     }
 
     fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
-        self.one(
-            "SELECT body FROM incident WHERE id IN \
-             (?1, (SELECT incident FROM episode WHERE id = ?1))",
-            id,
-        )
+        self.one("SELECT body FROM incident WHERE id = ?1", id)
+    }
+
+    fn incidents_since(&self, from: Time) -> Result<Vec<IncidentId>, StoreError> {
+        let sql = "SELECT id FROM incident INDEXED BY incident_order WHERE starts_at >= ?1";
+        self.all(sql, [micros(from)], |row| Ok(IncidentId(row.get(0)?)))
     }
 
     fn changes(
@@ -142,25 +228,123 @@ impl View for SqliteState {
         self.one("SELECT body FROM change WHERE id = ?1", &id.0)
     }
 
-    fn episodes(
-        &self,
-        page: &Page,
-        keep: &dyn Fn(&Episode) -> bool,
-    ) -> Result<Paged<Member>, StoreError> {
-        self.list("episode", page, |(episode, _): &Member| keep(episode))
+    fn history(&self, id: &ChangeId) -> Result<Option<ChangeHistory>, StoreError> {
+        self.one("SELECT history FROM change WHERE id = ?1", &id.0)
     }
 
-    fn members(&self, incident: &IncidentId) -> Result<Vec<Episode>, StoreError> {
+    fn histories_since(&self, from: Time) -> Result<Vec<(ChangeId, ChangeHistory)>, StoreError> {
+        let sql = "SELECT id, history FROM change WHERE starts_at >= ?1 \
+                   OR ends_at IS NULL OR ends_at >= ?1 ORDER BY starts_at, id";
+        self.all(sql, [micros(from)], |row| {
+            let id: String = row.get(0)?;
+            let history = parse(row.get_ref(1)?, || format!("change {id}"))?;
+            Ok((ChangeId(id), history))
+        })
+    }
+
+    fn families(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Family) -> bool,
+    ) -> Result<Paged<Family>, StoreError> {
+        self.list("family", page, keep)
+    }
+
+    fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError> {
+        let sql = "SELECT body FROM family WHERE incident = ?1 ORDER BY starts_at, id LIMIT ?2";
+        self.all(sql, (&incident.0, limit_of(limit)), |row| {
+            parse(row.get_ref(0)?, || format!("a family of {incident}"))
+        })
+    }
+
+    fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
+        let sql = "SELECT id, body, part, incident FROM family \
+                   WHERE starts_at >= ?1 ORDER BY starts_at, id";
+        self.all(sql, [micros(from)], |row| {
+            let id: String = row.get(0)?;
+            Ok(Kept {
+                family: parse(row.get_ref(1)?, || id.clone())?,
+                part: parse(row.get_ref(2)?, || id.clone())?,
+                incident: row.get::<_, Option<String>>(3)?.map(IncidentId),
+            })
+        })
+    }
+
+    fn holder(&self, family: FamilyRef, starts_at: Time) -> Result<Option<IncidentId>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT id, body FROM episode WHERE incident = ?1 ORDER BY starts_at, id",
+                "SELECT incident FROM family WHERE key = ?1 AND starts_at <= ?2 \
+                 ORDER BY starts_at DESC LIMIT 1",
             )?;
-            let members = query.query_and_then([&incident.0], |row| {
-                let id: String = row.get(0)?;
-                let (episode, _): Member = parse(row.get_ref(1)?, || format!("episode {id}"))?;
-                Ok(episode)
-            })?;
-            members.collect()
+            let holder = query.query_row((family.0, micros(starts_at)), |row| row.get(0));
+            Ok(holder.optional()?.flatten().map(IncidentId))
+        })
+    }
+
+    fn firings(&self, page: &Page) -> Result<Paged<FiringRow>, StoreError> {
+        let end = page.end.map_or(i64::MAX, micros);
+        let after = page.after.as_ref();
+        let after = after.map(|(at, id)| (*at, EpisodeId(id.clone()).parts().unwrap_or_default().1));
+        let (after, after_id) = after.map_or((i64::MAX, [0; IDENTITY_BYTES]), |(at, id)| (micros(at), id));
+        let rows = self.all(
+            &format!(
+                "SELECT {FIRING} FROM alert WHERE starts_at <= ?1 \
+                 AND (starts_at < ?2 OR identity < ?3) ORDER BY starts_at DESC, identity DESC LIMIT ?4"
+            ),
+            (end.min(after), after, after_id, limit_of(EXAMINED_MAX)),
+            |row| Ok(firing(row)?),
+        )?;
+        let next = if rows.len() == EXAMINED_MAX { rows.last() } else { None };
+        let next = next.map(|row| (row.starts_at, row.id().0));
+        let is_listed = |row: &FiringRow| {
+            row.episode.is_some_and(|(end, _)| page.start.is_none_or(|start| end.is_none_or(|end| end >= start)))
+        };
+        Ok(Paged { items: rows.into_iter().filter(is_listed).collect(), next })
+    }
+
+    fn firing(&self, id: &EpisodeId) -> Result<Option<FiringRow>, StoreError> {
+        let Some((starts_at, from)) = id.parts() else { return Ok(None) };
+        let to = [&from[..], &[0xff; 8]].concat();
+        let sql = format!(
+            "SELECT {FIRING} FROM alert WHERE starts_at = ?1 AND identity BETWEEN ?2 AND ?3 AND first"
+        );
+        let rows = self.all(&sql, (micros(starts_at), from, to), |row| Ok(firing(row)?))?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn firings_of(
+        &self,
+        family: FamilyRef,
+        identity: Option<&EventId>,
+        (from, to): (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<FiringRow>, StoreError> {
+        let sql = format!(
+            "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE family = ?1 \
+             AND starts_at BETWEEN ?2 AND ?3 AND (?4 IS NULL OR identity = ?4) \
+             ORDER BY starts_at, identity LIMIT ?5"
+        );
+        let range = (family.0, micros(from), micros(to), identity.map(|id| id.0), limit_of(limit));
+        self.all(&sql, range, |row| Ok(firing(row)?))
+    }
+
+    fn firings_since(&self, from: Time, each: &mut dyn FnMut(FiringRow)) -> Result<(), StoreError> {
+        self.readers.read(|connection| {
+            let sql = format!("SELECT {FIRING} FROM alert WHERE starts_at >= ?1 ORDER BY starts_at, identity");
+            let mut query = connection.prepare_cached(&sql)?;
+            let rows = query.query_and_then([micros(from)], firing)?;
+            rows.map(|row| row.map(&mut *each)).collect::<Result<(), _>>().map_err(Failure::from)
+        })
+    }
+
+    fn seen(&self) -> Result<Vec<Seen>, StoreError> {
+        self.all("SELECT id, newest, count, bits FROM seen ORDER BY id", [], |row| {
+            Ok(Seen {
+                id: row.get(0)?,
+                newest: time_of_micros(row.get(1)?),
+                count: seq_of(row.get(2)?).0,
+                bits: row.get(3)?,
+            })
         })
     }
 
@@ -179,63 +363,84 @@ impl View for SqliteState {
     }
 }
 
-impl State for SqliteState {
-    fn position(&self) -> Result<(Seq, String), StoreError> {
-        self.readers.read(|connection| {
-            let sql = "SELECT seq, config FROM position";
-            let position =
-                connection.query_row(sql, [], |row| Ok((seq_of(row.get(0)?), row.get(1)?)));
-            Ok(position.optional()?.unwrap_or_default())
-        })
-    }
+/// The columns of a firing, in the order in which [`firing`] reads them.
+const FIRING: &str = "starts_at, identity, family, event_at, event, ends_at, expected, first, \
+                      episode_ends_at, episode_expected";
 
-    fn commit(&self, batch: &StateBatch) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            for id in &batch.incidents_gone {
-                remove(transaction, "incident", &id.0)?;
-            }
-            for id in &batch.episodes_gone {
-                remove(transaction, "episode", &id.0)?;
-            }
-            for one in &batch.incidents {
-                put(transaction, "incident", &one.id.0, (one.started_at, one.ended_at), one)?;
-            }
-            for one in &batch.changes {
-                put(transaction, "change", &one.id.0, (one.started_at, one.finished_at), one)?;
-            }
-            batch.episodes.iter().try_for_each(|member| put_episode(transaction, member))?;
-            for (id, note) in &batch.notes {
-                let sql =
-                    "INSERT INTO note (at, id, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                let row = (micros(note.at), id.0, json(note)?);
-                transaction.prepare_cached(sql)?.execute(row)?;
-            }
-            let sql = "INSERT OR REPLACE INTO position (only_row, seq, config) VALUES (1, ?1, ?2)";
-            transaction.execute(sql, (row_of(batch.position), &batch.config))?;
-            Ok(())
-        })
-    }
+fn firing(row: &rusqlite::Row<'_>) -> rusqlite::Result<FiringRow> {
+    let end = |end: Option<i64>| end.map(time_of_micros);
+    let first: bool = row.get(7)?;
+    let episode = (end(row.get(8)?), row.get(9)?);
+    Ok(FiringRow {
+        starts_at: time_of_micros(row.get(0)?),
+        identity: EventId(row.get(1)?),
+        family: FamilyRef(row.get(2)?),
+        firing: Firing {
+            told_at: time_of_micros(row.get(3)?),
+            told: EventId(row.get(4)?),
+            ends_at: end(row.get(5)?),
+            expected: row.get(6)?,
+        },
+        episode: first.then_some(episode),
+    })
+}
 
-    fn clear(&self) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            Ok(transaction.execute_batch(
-                "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
-                 DELETE FROM episode; DELETE FROM note;",
-            )?)
-        })
-    }
+fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
+    let sql = "INSERT INTO alert (starts_at, identity, family, event_at, event, ends_at, expected, \
+               first, episode_ends_at, episode_expected) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+               ON CONFLICT (starts_at, identity) DO UPDATE SET family = excluded.family, \
+               event_at = excluded.event_at, event = excluded.event, ends_at = excluded.ends_at, \
+               expected = excluded.expected, first = excluded.first, \
+               episode_ends_at = excluded.episode_ends_at, \
+               episode_expected = excluded.episode_expected";
+    let FiringRow { identity, family, starts_at, firing, episode } = row;
+    let (episode_ends_at, episode_expected) = episode.unwrap_or_default();
+    connection.prepare_cached(sql)?.execute((
+        micros(*starts_at),
+        identity.0,
+        family.0,
+        micros(firing.told_at),
+        firing.told.0,
+        firing.ends_at.map(micros),
+        firing.expected,
+        episode.is_some(),
+        episode_ends_at.map(micros),
+        episode_expected,
+    ))?;
+    Ok(())
+}
 
-    fn size(&self) -> Result<Size, StoreError> {
-        let rows = self.readers.read(|connection| {
-            Ok(connection.query_row(
-                "SELECT (SELECT count(*) FROM incident) + (SELECT count(*) FROM change) \
-                 + (SELECT count(*) FROM episode) + (SELECT count(*) FROM note)",
-                [],
-                |row| row.get(0),
-            )?)
-        })?;
-        Ok(size_of(self.readers.path(), rows))
-    }
+fn put_change(connection: &Connection, (one, history): &(Change, ChangeHistory)) -> Result<(), Failure> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO change (id, starts_at, ends_at, body, history) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (id) DO UPDATE SET starts_at = excluded.starts_at, \
+         ends_at = excluded.ends_at, body = excluded.body, history = excluded.history",
+    )?;
+    let (start, end) = (micros(one.started_at), one.finished_at.map(micros));
+    upsert.execute((&one.id.0, start, end, json(one)?, json(history)?))?;
+    Ok(())
+}
+
+fn put_family(connection: &Connection, kept: &Kept) -> Result<(), Failure> {
+    let Kept { family, part, incident } = kept;
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO family (id, key, starts_at, ends_at, incident, body, part) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, \
+         incident = excluded.incident, body = excluded.body, part = excluded.part",
+    )?;
+    let key = FamilyRef::of(&family.key);
+    upsert.execute((
+        family_id(key, family.starts_at),
+        key.0,
+        micros(family.starts_at),
+        family.ends_at.map(micros),
+        incident.as_ref().map(|incident| &incident.0),
+        json(family)?,
+        json(part)?,
+    ))?;
+    Ok(())
 }
 
 fn put<T: Serialize>(
@@ -251,15 +456,6 @@ fn put<T: Serialize>(
          starts_at = excluded.starts_at, ends_at = excluded.ends_at, body = excluded.body",
     ))?;
     upsert.execute((id, micros(start), end.map(micros), json(thing)?))?;
-    Ok(())
-}
-
-fn put_episode(connection: &Connection, member: &Member) -> Result<(), Failure> {
-    let (episode, incident) = member;
-    let incident = incident.as_ref().map(|incident| &incident.0);
-    put(connection, "episode", &episode.id.0, (episode.starts_at, episode.ends_at), member)?;
-    let sql = "UPDATE episode SET incident = ?2 WHERE id = ?1 AND incident IS NOT ?2";
-    connection.prepare_cached(sql)?.execute((&episode.id.0, incident))?;
     Ok(())
 }
 

@@ -1,0 +1,251 @@
+//! The course of a family: when any of its alerts fired, without holding each of them.
+//!
+//! What has ended is a union of stretches; of what fires only the earliest starts and the latest
+//! expected ends are kept, and how many more there are. So a storm of a million alerts is as large
+//! as one of a hundred.
+
+use std::cmp::Reverse;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{EpisodeId, EventId, Firings, Stretch, Time};
+
+/// One alert episode's time, as far as a course cares.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Span {
+    /// The episode.
+    pub id: EpisodeId,
+    /// When it began to fire.
+    pub starts_at: Time,
+    /// When it stopped, or is expected to; `None` while it fires without an end in sight.
+    pub ends_at: Option<Time>,
+    /// The end is only what the source said to expect unless it says more.
+    pub expected: bool,
+}
+
+impl Span {
+    /// The episodes of one alert, by the hash of its identity, that began at `from` or later.
+    pub fn all(firings: &Firings, identity: &EventId, from: Time) -> Vec<Self> {
+        let stretches = firings.stretches().into_iter();
+        let span = |stretch: Stretch| Self {
+            id: EpisodeId::new(stretch.starts_at, identity),
+            starts_at: stretch.starts_at,
+            ends_at: stretch.ends_at,
+            expected: stretch.expected,
+        };
+        stretches.filter(|stretch| stretch.starts_at >= from).map(span).collect()
+    }
+
+    fn has_ended(&self) -> Option<Time> {
+        self.ends_at.filter(|_| !self.expected)
+    }
+}
+
+/// An unbroken time over which at least one alert of the family fired.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Covered {
+    /// Its start.
+    pub from: Time,
+    /// Its end.
+    pub to: Time,
+    /// How many episodes it is made of.
+    pub episodes: usize,
+}
+
+/// One stretch of time that is one symptom: no gap in it is longer than the one asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Run {
+    pub(super) from: Time,
+    pub(super) to: Option<Time>,
+    /// The end is only expected.
+    pub(super) expected: bool,
+    pub(super) episodes: usize,
+}
+
+/// What the course cannot tell any more from what it kept: it must be told of all episodes again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Forgotten;
+
+/// When the alerts of one family fired.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Course {
+    /// What has ended: disjoint, in order.
+    ended: Vec<Covered>,
+    /// When what fires began.
+    firing: Least<Time>,
+    /// When that of it which has an expected end will end, the last first.
+    expected: Least<Reverse<Time>>,
+}
+
+impl Course {
+    /// Puts the new episodes of one alert in the place of its old ones.
+    pub(super) fn replace(&mut self, old: &[Span], new: &[Span]) -> Result<(), Forgotten> {
+        for span in old {
+            self.remove(span, new)?;
+        }
+        new.iter().for_each(|span| self.add(span));
+        Ok(())
+    }
+
+    fn add(&mut self, span: &Span) {
+        if let Some(to) = span.has_ended() {
+            self.cover(Covered { from: span.starts_at, to, episodes: 1 });
+            return;
+        }
+        self.firing.insert(span.starts_at);
+        if let Some(end) = span.ends_at {
+            self.expected.insert(Reverse(end));
+        }
+    }
+
+    fn cover(&mut self, mut new: Covered) {
+        let from = self.ended.partition_point(|held| held.to < new.from);
+        let until = self.ended.partition_point(|held| held.from <= new.to);
+        for held in self.ended.drain(from..until.max(from)) {
+            new.from = new.from.min(held.from);
+            new.to = new.to.max(held.to);
+            new.episodes += held.episodes;
+        }
+        self.ended.insert(from, new);
+    }
+
+    /// Takes a span out. What had ended stays covered, so it must be part of what replaces it.
+    fn remove(&mut self, span: &Span, new: &[Span]) -> Result<(), Forgotten> {
+        let Some(end) = span.has_ended() else {
+            self.firing.remove(span.starts_at)?;
+            return span.ends_at.map_or(Ok(()), |end| self.expected.remove(Reverse(end)));
+        };
+        let covers = |new: &Span| {
+            new.starts_at <= span.starts_at && new.has_ended().is_none_or(|to| end <= to)
+        };
+        if !new.iter().any(covers) {
+            return Err(Forgotten);
+        }
+        let place = self.ended.partition_point(|held| held.to < span.starts_at);
+        let held = self.ended.get_mut(place).ok_or(Forgotten)?;
+        held.episodes = held.episodes.checked_sub(1).ok_or(Forgotten)?;
+        Ok(())
+    }
+
+    /// From when on something fires, and until when it is expected to.
+    pub(super) fn firing(&self) -> Option<(Time, Option<Time>)> {
+        let from = *self.firing.first()?;
+        let all_expected = self.expected.len() == self.firing.len();
+        Some((from, self.expected.first().filter(|_| all_expected).map(|end| end.0)))
+    }
+
+    /// What has ended.
+    pub(super) fn ended(&self) -> &[Covered] {
+        &self.ended
+    }
+
+    /// Its runs, in order, with no gap longer than `gap` in any.
+    pub(super) fn runs(&self, gap: chrono::TimeDelta) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut firing = self.firing().map(|(from, to)| Run {
+            from,
+            to,
+            expected: to.is_some(),
+            episodes: self.firing.len(),
+        });
+        let ended = self.ended.iter().map(|stretch| Run {
+            from: stretch.from,
+            to: Some(stretch.to),
+            expected: false,
+            episodes: stretch.episodes,
+        });
+        let mut next = |run: Run| match runs.last_mut() {
+            Some(last) if last.to.is_none_or(|to| run.from <= to + gap) => last.join(run),
+            _ => runs.push(run),
+        };
+        for run in ended {
+            if let Some(firing) = firing.take_if(|firing| firing.from <= run.from) {
+                next(firing);
+            }
+            next(run);
+        }
+        firing.into_iter().for_each(next);
+        runs
+    }
+
+    /// The part of it that lies in a run, to be kept with it.
+    pub(super) fn part(&self, run: &Run) -> Self {
+        let within = |time: Time| time >= run.from && run.to.is_none_or(|to| time <= to);
+        let last = self.firing().is_some_and(|(from, _)| within(from));
+        Self {
+            ended: self.ended.iter().filter(|stretch| within(stretch.from)).copied().collect(),
+            firing: if last { self.firing.clone() } else { Least::default() },
+            expected: if last { self.expected.clone() } else { Least::default() },
+        }
+    }
+
+    /// Takes in a part that was kept with a later run.
+    pub(super) fn append(&mut self, part: Self) {
+        self.ended.extend(part.ended);
+        if part.firing.len() > 0 {
+            self.firing = part.firing;
+            self.expected = part.expected;
+        }
+    }
+}
+
+impl Run {
+    fn join(&mut self, next: Self) {
+        self.episodes += next.episodes;
+        (self.to, self.expected) = match (self.to, next.to) {
+            (Some(mine), Some(theirs)) if theirs > mine => (Some(theirs), next.expected),
+            (Some(mine), Some(_)) => (Some(mine), self.expected),
+            _ => (None, false),
+        };
+    }
+}
+
+/// How many of the least values are kept.
+const KEPT_MAX: usize = 64;
+
+/// The least of many values, and how many more there are.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Least<T> {
+    kept: Vec<T>,
+    more: usize,
+}
+
+impl<T> Default for Least<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), more: 0 }
+    }
+}
+
+impl<T: Copy + Ord> Least<T> {
+    fn len(&self) -> usize {
+        self.kept.len() + self.more
+    }
+
+    fn first(&self) -> Option<&T> {
+        self.kept.first()
+    }
+
+    fn insert(&mut self, value: T) {
+        let is_kept = if self.more == 0 { true } else { self.kept.last() > Some(&value) };
+        if !is_kept {
+            self.more += 1;
+            return;
+        }
+        let place = self.kept.partition_point(|held| *held <= value);
+        self.kept.insert(place, value);
+        if self.kept.len() > KEPT_MAX {
+            self.kept.pop();
+            self.more += 1;
+        }
+    }
+
+    /// Takes one out; the last that is kept goes only when there are no more.
+    fn remove(&mut self, value: T) -> Result<(), Forgotten> {
+        if let Ok(place) = self.kept.binary_search(&value) {
+            self.kept.remove(place);
+            return if self.kept.is_empty() && self.more > 0 { Err(Forgotten) } else { Ok(()) };
+        }
+        self.more = self.more.checked_sub(1).ok_or(Forgotten)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,253 @@
+//! The alerts: which firings of each are known, so that the next report of one can join them.
+//!
+//! Those of late are held in memory, all are in the state, and filters say of most that come that
+//! they were never there. So memory stays flat, and a storm of new alerts does not ask the disk.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::seen::Filters;
+use crate::{
+    correlate::{FamilyKey, FamilyRef, Fold, Head, Model, Span},
+    event::{AlertReport, Event, EventId, Firing, Firings, Time},
+    store::{FiringRow, Log, Seen, State, StoreError},
+};
+
+/// So many alerts are held in memory; when there are twice as many, the older half goes.
+const RECENT_MAX: usize = 1 << 17;
+
+/// All of a family's firings.
+const ALL: usize = usize::MAX >> 1;
+
+/// What is known of one alert.
+#[derive(Clone, Debug, Default)]
+struct Alert {
+    family: FamilyRef,
+    firings: Firings,
+    /// There may be older firings in the state.
+    partial: bool,
+}
+
+/// All alerts.
+#[derive(Debug, Default)]
+pub(super) struct Alerts {
+    recent: HashMap<EventId, Alert>,
+    /// Alerts that began before this may be known to the filters alone.
+    recent_from: Time,
+    seen: Filters,
+    /// What differs from what is written.
+    touched: HashSet<EventId>,
+}
+
+/// Where firings are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) log: &'a dyn Log,
+    pub(super) state: &'a dyn State,
+    /// What began before is in no family.
+    pub(super) from: Time,
+}
+
+impl Alerts {
+    /// The alerts that the state holds.
+    pub(super) fn read(state: &dyn State, recent_from: Time) -> Result<Self, StoreError> {
+        let seen = Filters::new(state.seen()?);
+        let mut alerts = Self { recent_from, seen, ..Self::default() };
+        state.firings_since(recent_from, &mut |row| alerts.hold(&row))?;
+        for (identity, alert) in &mut alerts.recent {
+            alert.partial = alerts.seen.may_hold(identity);
+        }
+        Ok(alerts)
+    }
+
+    fn hold(&mut self, row: &FiringRow) {
+        // What came too late is shown, and is no part of anything.
+        if row.family == FamilyRef::NONE {
+            return;
+        }
+        let alert = self.recent.entry(row.identity).or_default();
+        alert.family = row.family;
+        alert.firings.join(row.starts_at, row.firing);
+    }
+
+    /// Alerts that began before this are known to the filters alone.
+    pub(super) fn recent_from(&self) -> Time {
+        self.recent_from
+    }
+
+    /// Takes in one report, and tells the fold what is different by it.
+    pub(super) fn absorb(
+        &mut self,
+        (id, report): (EventId, &AlertReport),
+        model: &Model,
+        kept: Kept<'_>,
+        fold: &mut Fold,
+    ) -> Result<(), StoreError> {
+        let identity = model.mapping.identity_id(&report.labels);
+        let key = FamilyKey::of(&report.labels, &model.mapping);
+        let family = FamilyRef::of(&key);
+        let held = self.recent.get(&identity);
+        if held.map_or_else(|| self.seen.may_hold(&identity), |alert| alert.partial) {
+            let all = (Time::MIN_UTC, Time::MAX_UTC);
+            for row in kept.state.firings_of(family, Some(&identity), all, ALL)? {
+                self.hold(&row);
+            }
+        }
+        let alert = self.recent.entry(identity).or_default();
+        (alert.family, alert.partial) = (family, false);
+        let old = Span::all(&alert.firings, &identity, kept.from);
+        let before = alert.firings.clone();
+        alert.firings.absorb(report, id);
+        if alert.firings == before {
+            return Ok(());
+        }
+        self.touched.insert(identity);
+        if report.starts_at < self.recent_from {
+            // It would not be read again at the next start.
+            self.seen.insert(&identity, report.starts_at);
+        }
+        let new = Span::all(&alert.firings, &identity, kept.from);
+        if old == new {
+            return Ok(());
+        }
+        let mut failed = None;
+        let head = |span: &Span| head(span, (id, report), &alert.firings, model, kept);
+        let told = std::cell::RefCell::new(&mut failed);
+        fold.alert(model, key, (&old, &new), &|span| {
+            head(span).unwrap_or_else(|error| {
+                **told.borrow_mut() = Some(error);
+                Head::default()
+            })
+        });
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Tells the fold of all episodes of the keys of which it forgot too much.
+    pub(super) fn retell(
+        &self,
+        model: &Model,
+        kept: Kept<'_>,
+        fold: &mut Fold,
+    ) -> Result<(), StoreError> {
+        for key in fold.forgotten() {
+            let family = FamilyRef::of(&key);
+            let all = kept.state.firings_of(family, None, (kept.from, Time::MAX_UTC), ALL)?;
+            let mut alerts: BTreeMap<EventId, Firings> = BTreeMap::new();
+            for row in all {
+                alerts.entry(row.identity).or_default().join(row.starts_at, row.firing);
+            }
+            // What is not written yet.
+            for identity in &self.touched {
+                if let Some(alert) = self.recent.get(identity).filter(|one| one.family == family) {
+                    alerts.insert(*identity, alert.firings.clone());
+                }
+            }
+            let spans: Vec<_> = alerts
+                .iter()
+                .flat_map(|(identity, firings)| Span::all(firings, identity, kept.from))
+                .collect();
+            let firings: HashMap<_, _> = alerts
+                .iter()
+                .flat_map(|(identity, firings)| {
+                    firings.iter().map(|(start, one)| ((*identity, *start), *one))
+                })
+                .collect();
+            let mut failed = None;
+            let told = std::cell::RefCell::new(&mut failed);
+            let head = |span: &Span| {
+                let of = |(identity, start): &&(EventId, Time)| {
+                    *start == span.starts_at
+                        && crate::event::EpisodeId::new(*start, identity) == span.id
+                };
+                let firing = firings.keys().find(of).and_then(|place| firings.get(place));
+                firing.map_or_else(|| Ok(Head::default()), |one| told_by(span, one, model, kept))
+            };
+            fold.retell(model, &key, &spans, &|span| {
+                head(span).unwrap_or_else(|error| {
+                    **told.borrow_mut() = Some(error);
+                    Head::default()
+                })
+            });
+            failed.map_or(Ok(()), Err)?;
+        }
+        Ok(())
+    }
+
+    /// What differs from what is written, of the firings and of the filters.
+    pub(super) fn take_unwritten(&mut self) -> (Vec<FiringRow>, Vec<Seen>) {
+        let mut rows = Vec::new();
+        for identity in self.touched.drain() {
+            if let Some(alert) = self.recent.get(&identity) {
+                rows.extend(alert.rows(identity));
+            }
+        }
+        // In the order of the table, so that neighbours are written together.
+        rows.sort_by_key(|row| (row.starts_at, row.identity));
+        self.forget();
+        (rows, self.seen.take_unwritten())
+    }
+
+    /// Leaves the older half to the state and the filters, once there are too many. All of it must
+    /// have been handed out to be written.
+    fn forget(&mut self) {
+        if self.recent.len() < 2 * RECENT_MAX {
+            return;
+        }
+        let newest = |alert: &Alert| {
+            alert.firings.iter().next_back().map_or(Time::MIN_UTC, |(start, _)| *start)
+        };
+        let mut starts: Vec<_> = self.recent.values().map(newest).collect();
+        let middle = starts.len() / 2;
+        let (_, from, _) = starts.select_nth_unstable(middle);
+        let from = *from;
+        for (identity, alert) in &self.recent {
+            if alert.firings.iter().any(|(start, _)| *start < from) {
+                self.seen.insert(identity, newest(alert));
+            }
+        }
+        self.recent.retain(|_, alert| newest(alert) >= from);
+        self.recent_from = self.recent_from.max(from);
+    }
+}
+
+impl Alert {
+    fn rows(&self, identity: EventId) -> impl Iterator<Item = FiringRow> {
+        let stretches = self.firings.stretches();
+        self.firings.iter().map(move |(starts_at, firing)| {
+            let stretch = stretches.iter().find(|stretch| stretch.starts_at == *starts_at);
+            FiringRow {
+                identity,
+                family: self.family,
+                starts_at: *starts_at,
+                firing: *firing,
+                episode: stretch.map(|stretch| (stretch.ends_at, stretch.expected)),
+            }
+        })
+    }
+}
+
+/// What is told of an episode: by the report at hand if that is the one that tells of it, else by
+/// the one in the log.
+fn head(
+    span: &Span,
+    (id, report): (EventId, &AlertReport),
+    firings: &Firings,
+    model: &Model,
+    kept: Kept<'_>,
+) -> Result<Head, StoreError> {
+    match firings.iter().find(|(start, _)| *start == span.starts_at) {
+        Some((_, firing)) if firing.told != id => told_by(span, firing, model, kept),
+        _ => Ok(Head::new(report, span, &model.mapping)),
+    }
+}
+
+fn told_by(
+    span: &Span,
+    firing: &Firing,
+    model: &Model,
+    kept: Kept<'_>,
+) -> Result<Head, StoreError> {
+    Ok(match kept.log.event(firing.told_at, &firing.told)? {
+        Some(Event::Alert(report)) => Head::new(&report, span, &model.mapping),
+        Some(Event::Change(_) | Event::Note(_)) | None => Head::default(),
+    })
+}

@@ -1,0 +1,85 @@
+//! Which alerts were ever seen: filters that answer "surely not", or "perhaps".
+//!
+//! Most alerts of a storm are new, and for these the disk need not be asked. A Bloom filter takes
+//! two bytes an alert where a table would take fifty; each new one is twice as large as the last.
+
+use crate::{
+    event::{EventId, Time},
+    store::Seen,
+};
+
+/// How many alerts the first filter is made for.
+const FIRST: u64 = 1 << 18;
+/// Bits an alert, and how many of them are set: one in two thousand is taken for another.
+const BITS: u64 = 16;
+const PROBES: u64 = 8;
+
+/// All filters.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filters {
+    filters: Vec<Seen>,
+    /// Which of them differ from what is written.
+    unwritten: Vec<usize>,
+}
+
+impl Filters {
+    /// Those that were written.
+    pub(super) fn new(filters: Vec<Seen>) -> Self {
+        Self { filters, unwritten: Vec::new() }
+    }
+
+    /// Whether the alert may have been seen.
+    pub(super) fn may_hold(&self, identity: &EventId) -> bool {
+        self.filters.iter().any(|filter| {
+            probes(identity, filter.bits.len()).all(|(byte, bit)| {
+                filter.bits.get(byte).is_some_and(|held| held & bit != 0)
+            })
+        })
+    }
+
+    /// Remembers an alert that began then.
+    pub(super) fn insert(&mut self, identity: &EventId, starts_at: Time) {
+        let full = |filter: &Seen| filter.count >= capacity(filter.id);
+        if self.filters.last().is_none_or(full) {
+            let id = u32::try_from(self.filters.len()).unwrap_or(u32::MAX);
+            let bytes = usize::try_from(capacity(id) * BITS / 8).unwrap_or(usize::MAX);
+            let bits = vec![0; bytes];
+            self.filters.push(Seen { id, newest: starts_at, count: 0, bits });
+        }
+        let place = self.filters.len().saturating_sub(1);
+        let Some(filter) = self.filters.last_mut() else { return };
+        for (byte, bit) in probes(identity, filter.bits.len()) {
+            if let Some(held) = filter.bits.get_mut(byte) {
+                *held |= bit;
+            }
+        }
+        filter.count += 1;
+        filter.newest = filter.newest.max(starts_at);
+        if self.unwritten.last() != Some(&place) {
+            self.unwritten.push(place);
+        }
+    }
+
+    /// What differs from what is written.
+    pub(super) fn take_unwritten(&mut self) -> Vec<Seen> {
+        let places = std::mem::take(&mut self.unwritten).into_iter();
+        places.filter_map(|place| self.filters.get(place).cloned()).collect()
+    }
+}
+
+fn capacity(id: u32) -> u64 {
+    FIRST << id.min(20)
+}
+
+/// The bytes and the bits in them that stand for an alert. Its identity is a hash already: two
+/// halves of it make as many as are wanted (Kirsch and Mitzenmacher, 2006).
+fn probes(identity: &EventId, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
+    let (one, other) = identity.0.split_at(8);
+    let number = |half: &[u8]| half.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let (one, other) = (number(one), number(other) | 1);
+    let bits = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(8).max(1);
+    (0..PROBES).map(move |n| {
+        let bit = one.wrapping_add(n.wrapping_mul(other)) % bits;
+        (usize::try_from(bit / 8).unwrap_or(usize::MAX), 1 << (bit % 8))
+    })
+}
