@@ -11,7 +11,10 @@ mod tests;
 
 pub(crate) use self::parse::read_services;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::OnceLock,
+};
 
 use serde::Serialize;
 
@@ -38,18 +41,29 @@ pub struct Service {
 }
 
 /// A service by its place among all, in the order of names.
-type Place = usize;
+pub type Place = usize;
 
 /// Services by name.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     services: BTreeMap<String, Service>,
     places: BTreeMap<String, Place>,
     /// The dependencies of the service at each place.
     used: Vec<Vec<Place>>,
+    /// What the service at each place stands on, and how far away, once it was asked for.
+    reach: Vec<OnceLock<HashMap<Place, usize>>>,
     /// Whether the service at each place is substrate.
     substrate: Vec<bool>,
 }
+
+impl PartialEq for Catalog {
+    /// All else follows from the services.
+    fn eq(&self, other: &Self) -> bool {
+        self.services == other.services
+    }
+}
+
+impl Eq for Catalog {}
 
 impl Catalog {
     /// A catalogue of these services, and of those that they only depend on.
@@ -77,7 +91,8 @@ impl Catalog {
                 Some(_) | None => stood_on_by_many(place, &users),
             })
             .collect();
-        Self { services, places, used, substrate }
+        let reach = vec![OnceLock::new(); used.len()];
+        Self { services, places, used, reach, substrate }
     }
 
     /// All of them by name; a service that is only depended on has an entry too.
@@ -96,13 +111,30 @@ impl Catalog {
         if user == used {
             return Some(0);
         }
-        let (from, to) = (*self.places.get(user)?, *self.places.get(used)?);
-        let mut found = None;
-        walk(from, &self.used, |place, hops| {
-            found = (place == to && hops <= HOPS_MAX).then_some(hops);
-            found.is_none() && hops <= HOPS_MAX
+        self.hops_between(self.place(user)?, self.place(used)?)
+    }
+
+    /// The place of a service.
+    pub fn place(&self, service: &str) -> Option<Place> {
+        self.places.get(service).copied()
+    }
+
+    /// As [`Catalog::hops`], between the services at two places.
+    pub fn hops_between(&self, user: Place, used: Place) -> Option<usize> {
+        if user == used {
+            return Some(0);
+        }
+        let reach = self.reach.get(user)?.get_or_init(|| {
+            let mut reach = HashMap::new();
+            walk(user, &self.used, |place, hops| {
+                if hops <= HOPS_MAX {
+                    reach.insert(place, hops);
+                }
+                hops <= HOPS_MAX
+            });
+            reach
         });
-        found
+        reach.get(&used).copied()
     }
 
     /// Whether the service is something that many others stand on: its tier says so, `platform` or

@@ -25,7 +25,7 @@ pub struct Assessment {
     /// Changes by start.
     pub changes: Vec<Change>,
     /// Symptoms by start, with the incident of each.
-    pub families: Vec<super::Kept>,
+    pub families: Vec<(super::Family, Option<IncidentId>)>,
     /// Alert episodes by start, with the incident that each belongs to.
     pub episodes: Vec<(Episode, Option<IncidentId>)>,
     /// Notes by time.

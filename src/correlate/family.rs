@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
 
@@ -11,10 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     course::{Course, Run, Span, Covered},
-    model::Settings,
+    model::{Model, Settings},
     time::Interval,
 };
-use crate::event::{AlertReport, EpisodeId, EventId, Labels, Mapping, Time, micros};
+use crate::{
+    catalog::{Catalog, Place},
+    event::{AlertReport, EpisodeId, EventId, Labels, Mapping, Time, micros},
+};
 
 /// A symptom that came back within this time had not gone away.
 const REFIRE_GAP: TimeDelta = TimeDelta::hours(1);
@@ -168,11 +172,45 @@ fn onset(head: &Head, starts_at: Time, settings: &Settings) -> Interval {
     Interval { from: starts_at - most, to: starts_at - least }
 }
 
+/// Where a symptom is, in a form that is quickly compared: each value by its hash.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spot {
+    pub(super) starts_at: Time,
+    pub(super) alertname: u64,
+    /// Each with its place in the catalogue.
+    pub(super) services: Vec<(u64, Option<Place>)>,
+    pub(super) environments: Vec<u64>,
+    pub(super) clusters: Vec<u64>,
+    /// Namespace, node and host.
+    pub(super) near: [Vec<u64>; 3],
+}
+
+impl Spot {
+    fn new(family: &Family, catalog: &Catalog) -> Self {
+        let labels = family.labels();
+        let hashed = |name| labels.values(name).map(hash).collect();
+        Self {
+            starts_at: family.starts_at,
+            alertname: hash(&family.key.alertname),
+            services: labels.values("service").map(|one| (hash(one), catalog.place(one))).collect(),
+            environments: hashed("environment"),
+            clusters: hashed("cluster"),
+            near: ["namespace", "node", "host"].map(hashed),
+        }
+    }
+}
+
+fn hash(value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// A place among the families, for as long as the fold lives.
 pub(super) type Slot = usize;
 
-/// A family's place in the order of all.
-pub(super) type Place = (Time, Arc<FamilyKey>);
+/// A family's turn in the order of all.
+pub(super) type Turn = (Time, Arc<FamilyKey>);
 
 /// All that is known of one key.
 #[derive(Clone, Debug)]
@@ -188,9 +226,9 @@ struct Known {
 pub(super) struct Families {
     places: BTreeMap<Arc<FamilyKey>, usize>,
     known: Vec<Known>,
-    /// Each with the place of its key.
-    slots: Vec<Option<(usize, Family)>>,
-    order: BTreeMap<Place, Slot>,
+    /// Each with the place of its key, and where it is.
+    slots: Vec<Option<(usize, Family, Spot)>>,
+    order: BTreeMap<Turn, Slot>,
     /// Since when episodes are known.
     observed_from: Option<Time>,
     /// From when on decisions may turn out differently than they did.
@@ -198,7 +236,7 @@ pub(super) struct Families {
     /// What is new or different since it was told last.
     pub(super) touched: BTreeSet<Slot>,
     /// What is no longer there since it was told last: key and start.
-    gone: Vec<Place>,
+    gone: Vec<Turn>,
     /// Keys whose course must be told anew.
     forgotten: BTreeSet<usize>,
 }
@@ -210,7 +248,7 @@ impl Families {
         key: FamilyKey,
         (old, new): (&[Span], &[Span]),
         head: &dyn Fn(&Span) -> Head,
-        settings: &Settings,
+        model: &Model,
     ) {
         let place = self.place(key);
         let Some(known) = self.known.get_mut(place) else { return };
@@ -218,7 +256,7 @@ impl Families {
             self.forgotten.insert(place);
         }
         if !self.forgotten.contains(&place) {
-            self.settle(place, new, head, settings);
+            self.settle(place, new, head, model);
         }
     }
 
@@ -228,7 +266,7 @@ impl Families {
         key: &FamilyKey,
         all: &[Span],
         head: &dyn Fn(&Span) -> Head,
-        settings: &Settings,
+        model: &Model,
     ) {
         let place = self.place(key.clone());
         self.forgotten.remove(&place);
@@ -236,7 +274,7 @@ impl Families {
         known.course = Course::default();
         // Nothing is replaced, so nothing can have been forgotten.
         known.course.replace(&[], all).unwrap_or_default();
-        self.settle(place, all, head, settings);
+        self.settle(place, all, head, model);
     }
 
     /// The keys whose course must be told anew before the fold goes on.
@@ -262,7 +300,7 @@ impl Families {
         place: usize,
         new: &[Span],
         head: &dyn Fn(&Span) -> Head,
-        settings: &Settings,
+        model: &Model,
     ) {
         let Some(known) = self.known.get_mut(place) else { return };
         let key = Arc::clone(&known.key);
@@ -273,16 +311,16 @@ impl Families {
             let begun = new.iter().filter(|span| span.starts_at == run.from);
             let first = begun.min_by(|one, other| one.id.cmp(&other.id));
             let same = held.iter().find(|slot| {
-                self.slots.get(**slot).and_then(Option::as_ref).is_some_and(|(_, family)| family.starts_at == run.from)
+                self.slots.get(**slot).and_then(Option::as_ref).is_some_and(|(_, family, _)| family.starts_at == run.from)
             });
             match (same, first) {
                 (Some(slot), first) => {
                     families.push(*slot);
-                    self.go_on(*slot, run, first.map(|first| (first, head)), settings);
+                    self.go_on(*slot, run, first.map(|first| (first, head)), model);
                 }
                 (None, Some(first)) => {
-                    let family = Family::new(&key, head(first), run, settings);
-                    families.push(self.open(place, family));
+                    let family = Family::new(&key, head(first), run, &model.settings);
+                    families.push(self.open(place, family, &model.catalog));
                 }
                 (None, None) => {
                     self.forgotten.insert(place);
@@ -297,17 +335,18 @@ impl Families {
         }
     }
 
-    fn open(&mut self, place: usize, family: Family) -> Slot {
+    fn open(&mut self, place: usize, family: Family, catalog: &Catalog) -> Slot {
         let slot = self.slots.len();
         self.differs_from(family.starts_at);
         self.order.insert((family.starts_at, Arc::clone(&family.key)), slot);
         self.touched.insert(slot);
-        self.slots.push(Some((place, family)));
+        let spot = Spot::new(&family, catalog);
+        self.slots.push(Some((place, family, spot)));
         slot
     }
 
     fn close(&mut self, slot: Slot) {
-        let Some((_, family)) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        let Some((_, family, _)) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         self.differs_from(family.starts_at);
         self.touched.insert(slot);
         let place = (family.starts_at, family.key);
@@ -321,16 +360,17 @@ impl Families {
         slot: Slot,
         run: &Run,
         first: Option<(&Span, &dyn Fn(&Span) -> Head)>,
-        settings: &Settings,
+        model: &Model,
     ) {
-        let Some(Some((_, family))) = self.slots.get_mut(slot) else { return };
+        let Some(Some((_, family, spot))) = self.slots.get_mut(slot) else { return };
         let mut differs = None;
         if family.ends_at != run.to {
             // Of two ends, what was decided before the earlier one stands.
             differs = [family.ends_at, run.to].into_iter().flatten().min();
         }
         if let Some((first, head)) = first.filter(|(first, _)| first.id < family.head.id) {
-            *family = Family::new(&family.key, head(first), run, settings);
+            *family = Family::new(&family.key, head(first), run, &model.settings);
+            *spot = Spot::new(family, &model.catalog);
             differs = Some(family.starts_at);
         }
         (family.ends_at, family.expected, family.episodes) = (run.to, run.expected, run.episodes);
@@ -355,14 +395,19 @@ impl Families {
 
     /// A family.
     pub(super) fn get(&self, slot: Slot) -> Option<&Family> {
-        self.slots.get(slot)?.as_ref().map(|(_, family)| family)
+        self.slots.get(slot)?.as_ref().map(|(_, family, _)| family)
+    }
+
+    /// Where a family is.
+    pub(super) fn spot(&self, slot: Slot) -> Option<&Spot> {
+        self.slots.get(slot)?.as_ref().map(|(_, _, spot)| spot)
     }
 
     /// All families from one that comes after this place in the order on.
     pub(super) fn after(
         &self,
-        last: Option<&Place>,
-    ) -> impl Iterator<Item = (&Place, Slot)> {
+        last: Option<&Turn>,
+    ) -> impl Iterator<Item = (&Turn, Slot)> {
         let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let range = self.order.range((from, std::ops::Bound::Unbounded));
         range.map(|(place, slot)| (place, *slot))
@@ -389,7 +434,7 @@ impl Families {
 
     /// The part of its key's course that is this family's.
     pub(super) fn part(&self, slot: Slot) -> Option<Course> {
-        let (place, family) = self.slots.get(slot)?.as_ref()?;
+        let (place, family, _) = self.slots.get(slot)?.as_ref()?;
         let known = self.known.get(*place)?;
         Some(known.course.part(&Run {
             from: family.starts_at,
@@ -404,12 +449,12 @@ impl Families {
         &mut self,
         mut family: Family,
         part: Course,
-        settings: &Settings,
+        model: &Model,
     ) -> Slot {
-        let onset = onset(&family.head, family.starts_at, settings);
+        let onset = onset(&family.head, family.starts_at, &model.settings);
         (family.onset_from, family.onset_to) = (onset.from, onset.to);
         let place = self.place(FamilyKey::clone(&family.key));
-        let slot = self.open(place, family);
+        let slot = self.open(place, family, &model.catalog);
         self.touched.remove(&slot);
         if let Some(known) = self.known.get_mut(place) {
             known.course.append(part);
@@ -427,7 +472,7 @@ impl Families {
         let day = super::time::day(time);
         let hours = self.observed_from.map_or(0.0, |from| super::time::hours(day - from).max(0.0));
         let known = self.slots.get(slot).and_then(Option::as_ref);
-        let known = known.and_then(|(place, _)| self.known.get(*place));
+        let known = known.and_then(|(place, ..)| self.known.get(*place));
         let starts = known.map_or(0, |known| {
             known.families.partition_point(|slot| {
                 self.get(*slot).is_some_and(|family| family.starts_at < day)

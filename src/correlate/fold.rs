@@ -76,7 +76,7 @@ impl Fold {
         episodes: (&[Span], &[Span]),
         head: &dyn Fn(&Span) -> Head,
     ) {
-        self.families.replace(key, episodes, head, &model.settings);
+        self.families.replace(key, episodes, head, model);
     }
 
     /// An event of this time was taken in.
@@ -97,13 +97,13 @@ impl Fold {
         all: &[Span],
         head: &dyn Fn(&Span) -> Head,
     ) {
-        self.families.retell(key, all, head, &model.settings);
+        self.families.retell(key, all, head, model);
     }
 
     /// Takes in a family that was kept; those of one key by start.
     pub fn restore_family(&mut self, model: &Model, kept: Kept) {
         let Kept { family, part, incident } = kept;
-        let slot = self.families.restore(family, part.0, &model.settings);
+        let slot = self.families.restore(family, part.0, model);
         incident.map(|incident| self.holders.insert(slot, incident));
     }
 

@@ -13,14 +13,17 @@ use chrono::TimeDelta;
 
 use super::{
     candidate::Slot as ChangeSlot,
-    family::{Families, Family, Place, Slot},
+    family::{Families, Family, Slot, Spot, Turn},
     hazard::{Ground, Odds, Symptom, Tied, softmax},
     kernel::SKEW,
     model::Model,
     time::{Interval, hours},
     verdict::LIKELY,
 };
-use crate::event::{Labels, Time};
+use crate::{
+    catalog::{Catalog, Place},
+    event::Time,
+};
 
 /// The families of one story.
 #[derive(Clone, Debug)]
@@ -67,9 +70,9 @@ const JUDGED_MAX: usize = 64;
 const SETTLED_AFTER: TimeDelta = TimeDelta::hours(6);
 
 /// So many families are folded from one checkpoint to the next ...
-const CHECKPOINT_EVERY: usize = 16;
+const CHECKPOINT_EVERY: usize = if cfg!(test) { 2 } else { 16 };
 /// ... and so many checkpoints are kept, the older the fewer.
-const CHECKPOINTS_MAX: usize = 32;
+const CHECKPOINTS_MAX: usize = if cfg!(test) { 4 } else { 32 };
 
 /// The stories, as far as they are folded.
 #[derive(Clone, Debug, Default)]
@@ -80,14 +83,14 @@ pub(super) struct Stories {
     settled: Vec<Arc<Story>>,
     checkpoints: Vec<Checkpoint>,
     /// The last family that was folded.
-    last: Option<Place>,
+    last: Option<Turn>,
     since_checkpoint: usize,
 }
 
 /// The fold as it was after a family.
 #[derive(Clone, Debug)]
 struct Checkpoint {
-    last: Place,
+    last: Turn,
     active: Vec<Arc<Story>>,
     settled: usize,
 }
@@ -276,10 +279,11 @@ impl Story {
                 Some((cause.probability - cause.prior) * tie.hazard())
             })
             .sum();
+        let Some(spot) = ground.families.spot(symptom.slot) else { return by_changes };
         let nearest = self.families.iter().rev().take(NEAREST_MAX);
         let by_symptoms = nearest
-            .filter_map(|member| ground.families.get(*member))
-            .map(|member| spread(ground.model, member, symptom.family))
+            .filter_map(|member| ground.families.spot(*member))
+            .map(|member| spread(ground.model, member, spot))
             .fold(0.0, f64::max);
         by_changes + by_symptoms
     }
@@ -331,12 +335,12 @@ fn odds(probability: f64) -> f64 {
 const CAUSE_LEAST: f64 = 0.01;
 
 /// How much a symptom that is there adds to another's rate, per hour.
-pub(super) fn spread(model: &Model, from: &Family, to: &Family) -> f64 {
+pub(super) fn spread(model: &Model, from: &Spot, to: &Spot) -> f64 {
     let lag = to.starts_at - from.starts_at;
     if lag < -SKEW {
         return 0.0;
     }
-    nearness(model, from.labels(), to.labels()) * spread_density(hours(lag).max(0.0))
+    nearness(&model.catalog, from, to) * spread_density(hours(lag).max(0.0))
 }
 
 /// Symptoms of one cause show within minutes of each other, or hours later when something runs out.
@@ -353,34 +357,42 @@ const SLOW_MEAN: f64 = 1.0;
 ///
 /// The numbers are judgements of order, not measurements: the same service before its neighbours,
 /// these before what merely shares a cluster, and another environment a long way behind.
-fn nearness(model: &Model, from: &Labels, to: &Labels) -> f64 {
-    let catalog = &model.catalog;
+fn nearness(catalog: &Catalog, from: &Spot, to: &Spot) -> f64 {
     let mut near = 0.0_f64;
-    for sick in from.values("service") {
-        for next in to.values("service") {
-            near = near.max(match (catalog.hops(next, sick), catalog.hops(sick, next)) {
-                (Some(0), _) => 0.15,
-                (Some(1), _) => 0.10,
-                (_, Some(1)) => 0.07,
-                (Some(2), _) | (_, Some(2)) => 0.02,
-                _ => 0.0,
-            });
+    for (sick, sick_place) in &from.services {
+        for (next, next_place) in &to.services {
+            let hops = |user: &Option<Place>, used: &Option<Place>| {
+                catalog.hops_between((*user)?, (*used)?)
+            };
+            let close = if sick == next {
+                0.15
+            } else {
+                match (hops(next_place, sick_place), hops(sick_place, next_place)) {
+                    (Some(1), _) => 0.10,
+                    (_, Some(1)) => 0.07,
+                    (Some(2), _) | (_, Some(2)) => 0.02,
+                    _ => 0.0,
+                }
+            };
+            near = near.max(close);
         }
     }
-    for name in ["namespace", "node", "host"] {
-        if from.share(to, name) == Some(true) {
-            near = near.max(0.10);
-        }
+    if from.near.iter().zip(&to.near).any(|(one, other)| share(one, other)) {
+        near = near.max(0.10);
     }
-    if from.share(to, "cluster") == Some(true) {
+    if share(&from.clusters, &to.clusters) {
         near = near.max(0.003);
     }
-    let elsewhere = from.share(to, "environment") == Some(false);
-    let same_alert = from.share(to, "alertname") == Some(true);
-    match (elsewhere, same_alert) {
+    let (one, other) = (&from.environments, &to.environments);
+    let elsewhere = !one.is_empty() && !other.is_empty() && !share(one, other);
+    match (elsewhere, from.alertname == to.alertname) {
         (true, true) => near.max(0.03) * 0.3,
         (true, false) => near * 0.1,
         (false, true) => near.max(0.03),
         (false, false) => near.max(0.001),
     }
+}
+
+fn share(one: &[u64], other: &[u64]) -> bool {
+    one.iter().any(|value| other.contains(value))
 }

@@ -340,16 +340,18 @@ impl Ground<'_> {
                     && self.families.per_hour(*slot, onset) <= EXONERATING_RATE
             })
             .take(WITNESSES_MAX)
-            .map(|(_, family)| 1.0 - self.one_story(family, &later, onset))
+            .map(|(slot, _)| 1.0 - self.one_story(*slot, &later, onset))
             .product();
         (strays + (1.0 - strays) * EXONERATION.exp()).ln()
     }
 
     /// How sure it is that a symptom is of one story with one of those that came later.
-    fn one_story(self, earlier: &Family, later: &[(Slot, &Family)], onset: Time) -> f64 {
-        let links = later.iter().map(|(slot, family)| {
-            let link = super::grouping::spread(self.model, earlier, family);
-            link / (link + self.families.per_hour(*slot, onset))
+    fn one_story(self, earlier: Slot, later: &[(Slot, &Family)], onset: Time) -> f64 {
+        let Some(earlier) = self.families.spot(earlier) else { return GROUPED };
+        let later = later.iter().filter_map(|(slot, _)| Some((*slot, self.families.spot(*slot)?)));
+        let links = later.map(|(slot, spot)| {
+            let link = super::grouping::spread(self.model, earlier, spot);
+            link / (link + self.families.per_hour(slot, onset))
         });
         links.fold(GROUPED, f64::max)
     }

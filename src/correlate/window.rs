@@ -102,7 +102,7 @@ impl Window {
         Assessment {
             incidents: news.incidents.into_iter().map(|incident| incident.at(at)).collect(),
             changes: self.fold.changes().cloned().collect(),
-            families: news.families,
+            families: news.families.into_iter().map(|kept| (kept.family, kept.incident)).collect(),
             episodes: all,
             notes: self.notes.into_values().collect(),
         }

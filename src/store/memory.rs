@@ -44,15 +44,15 @@ impl View for Assessment {
         page: &Page,
         keep: &dyn Fn(&Family) -> bool,
     ) -> Result<Paged<Family>, StoreError> {
-        let all: Vec<_> = self.families.iter().map(|kept| (kept.family.id(), &kept.family)).collect();
+        let all: Vec<_> = self.families.iter().map(|(family, _)| (family.id(), family)).collect();
         let span = |(_, one): &(String, &Family)| (one.starts_at, one.ends_at);
         let Paged { items, next } = list(&all, page, span, |one| &one.0, |one| keep(one.1))?;
         Ok(Paged { items: items.into_iter().map(|(_, one)| one.clone()).collect(), next })
     }
 
     fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError> {
-        let held = self.families.iter().filter(|kept| kept.incident.as_ref() == Some(incident));
-        let mut symptoms: Vec<_> = held.map(|kept| kept.family.clone()).collect();
+        let held = self.families.iter().filter(|(_, holder)| holder.as_ref() == Some(incident));
+        let mut symptoms: Vec<_> = held.map(|(family, _)| family.clone()).collect();
         symptoms.sort_by_cached_key(|family| (family.starts_at, family.id()));
         symptoms.truncate(limit);
         Ok(symptoms)
