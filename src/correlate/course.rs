@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EpisodeId, EventId, Firings, Stretch, Time};
+use crate::event::{EpisodeId, EventId, Firings, Stretch, Time, micros, time_of_micros};
 
 /// One alert episode's time, as far as a course cares.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,6 +68,7 @@ pub(super) struct Forgotten;
 
 /// When the alerts of one family fired.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "Packed", into = "Packed")]
 pub(super) struct Course {
     /// What has ended: disjoint, in order.
     ended: Vec<Covered>,
@@ -201,10 +202,47 @@ impl Run {
 }
 
 /// How many of the least values are kept; few in the tests, so that these run out of them.
-const KEPT_MAX: usize = if cfg!(test) { 2 } else { 64 };
+const KEPT_MAX: usize = if cfg!(test) { 2 } else { 16 };
+
+/// A course as it is kept: times in microseconds since 1970.
+#[derive(Deserialize, Serialize)]
+struct Packed {
+    ended: Vec<(i64, i64, usize)>,
+    firing: (Vec<i64>, usize),
+    expected: (Vec<i64>, usize),
+}
+
+impl From<Course> for Packed {
+    fn from(course: Course) -> Self {
+        let ended = course.ended.iter();
+        let (firing, expected) = (course.firing, course.expected);
+        Self {
+            ended: ended.map(|one| (micros(one.from), micros(one.to), one.episodes)).collect(),
+            firing: (firing.kept.into_iter().map(micros).collect(), firing.more),
+            expected: (expected.kept.into_iter().map(|end| micros(end.0)).collect(), expected.more),
+        }
+    }
+}
+
+impl From<Packed> for Course {
+    fn from(packed: Packed) -> Self {
+        let ended = packed.ended.into_iter().map(|(from, to, episodes)| Covered {
+            from: time_of_micros(from),
+            to: time_of_micros(to),
+            episodes,
+        });
+        let (firing, expected) = (packed.firing, packed.expected);
+        let kept = |times: Vec<i64>| times.into_iter().map(time_of_micros);
+        Self {
+            ended: ended.collect(),
+            firing: Least { kept: kept(firing.0).collect(), more: firing.1 },
+            expected: Least { kept: kept(expected.0).map(Reverse).collect(), more: expected.1 },
+        }
+    }
+}
 
 /// The least of many values, and how many more there are.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Least<T> {
     kept: Vec<T>,
     more: usize,

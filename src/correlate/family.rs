@@ -235,6 +235,8 @@ pub(super) struct Families {
     pub(super) dirty: Option<Time>,
     /// What is new or different since it was told last.
     pub(super) touched: BTreeSet<Slot>,
+    /// Of what is touched, that which has another first episode than it was told with.
+    pub(super) renewed: BTreeSet<Slot>,
     /// What is no longer there since it was told last: key and start.
     gone: Vec<Turn>,
     /// Keys whose course must be told anew.
@@ -340,6 +342,7 @@ impl Families {
         self.differs_from(family.starts_at);
         self.order.insert((family.starts_at, Arc::clone(&family.key)), slot);
         self.touched.insert(slot);
+        self.renewed.insert(slot);
         let spot = Spot::new(&family, catalog);
         self.slots.push(Some((place, family, spot)));
         slot
@@ -371,6 +374,7 @@ impl Families {
         if let Some((first, head)) = first.filter(|(first, _)| first.id < family.head.id) {
             *family = Family::new(&family.key, head(first), run, &model.settings);
             *spot = Spot::new(family, &model.catalog);
+            self.renewed.insert(slot);
             differs = Some(family.starts_at);
         }
         (family.ends_at, family.expected, family.episodes) = (run.to, run.expected, run.episodes);
@@ -456,6 +460,7 @@ impl Families {
         let place = self.place(FamilyKey::clone(&family.key));
         let slot = self.open(place, family, &model.catalog);
         self.touched.remove(&slot);
+        self.renewed.remove(&slot);
         if let Some(known) = self.known.get_mut(place) {
             known.course.append(part);
             known.families.push(slot);

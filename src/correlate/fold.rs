@@ -54,6 +54,8 @@ pub struct Kept {
     pub part: Part,
     /// The incident that it belongs to.
     pub incident: Option<IncidentId>,
+    /// More than its end, its number of episodes and its incident is different.
+    pub renewed: bool,
 }
 
 /// When a family's alerts fired, as far as it must be known to go on.
@@ -102,7 +104,7 @@ impl Fold {
 
     /// Takes in a family that was kept; those of one key by start.
     pub fn restore_family(&mut self, model: &Model, kept: Kept) {
-        let Kept { family, part, incident } = kept;
+        let Kept { family, part, incident, renewed: _ } = kept;
         let slot = self.families.restore(family, part.0, model);
         incident.map(|incident| self.holders.insert(slot, incident));
     }
@@ -147,6 +149,7 @@ impl Fold {
         let news = self.tell(model, frozen);
         self.changes.touched.clear();
         self.families.touched.clear();
+        self.families.renewed.clear();
         news
     }
 
@@ -186,6 +189,7 @@ impl Fold {
                     family: family.clone(),
                     part: Part(part),
                     incident: self.holders.get(&slot).cloned(),
+                    renewed: self.families.renewed.contains(&slot),
                 }),
                 _ => drop(self.holders.remove(&slot)),
             }

@@ -281,11 +281,12 @@ impl Story {
             .sum();
         let Some(spot) = ground.families.spot(symptom.slot) else { return by_changes };
         let nearest = self.families.iter().rev().take(NEAREST_MAX);
-        let by_symptoms = nearest
-            .filter_map(|member| ground.families.spot(*member))
-            .map(|member| spread(ground.model, member, spot))
-            .fold(0.0, f64::max);
-        by_changes + by_symptoms
+        let (mut by_one, mut by_all) = (0.0_f64, 0.0);
+        for member in nearest.filter_map(|member| ground.families.spot(*member)) {
+            by_one = by_one.max(spread(ground.model, member, spot));
+            by_all += burst(member, spot);
+        }
+        by_changes + by_one.max(by_all)
     }
 
     /// Puts the story down to its causes anew.
@@ -343,6 +344,24 @@ pub(super) fn spread(model: &Model, from: &Spot, to: &Spot) -> f64 {
     nearness(&model.catalog, from, to) * spread_density(hours(lag).max(0.0))
 }
 
+/// How much a symptom adds to the rate of any other in its environment: little, but where many
+/// begin at once, one more is hardly there by chance.
+fn burst(from: &Spot, to: &Spot) -> f64 {
+    let lag = hours(to.starts_at - from.starts_at).max(0.0);
+    let anywhere = if elsewhere(from, to) { BURST * 0.1 } else { BURST };
+    anywhere * spread_density(lag)
+}
+
+/// Of symptoms that nothing ties to it, one in so many thousands follows a given one: about ten at
+/// once make one more likelier than chance.
+const BURST: f64 = 0.0002;
+
+/// Whether both are known to be in different environments.
+fn elsewhere(one: &Spot, other: &Spot) -> bool {
+    let (one, other) = (&one.environments, &other.environments);
+    !one.is_empty() && !other.is_empty() && !share(one, other)
+}
+
 /// Symptoms of one cause show within minutes of each other, or hours later when something runs out.
 fn spread_density(lag: f64) -> f64 {
     let quick = (-lag / QUICK_MEAN).exp() / QUICK_MEAN;
@@ -383,9 +402,7 @@ fn nearness(catalog: &Catalog, from: &Spot, to: &Spot) -> f64 {
     if share(&from.clusters, &to.clusters) {
         near = near.max(0.003);
     }
-    let (one, other) = (&from.environments, &to.environments);
-    let elsewhere = !one.is_empty() && !other.is_empty() && !share(one, other);
-    match (elsewhere, from.alertname == to.alertname) {
+    match (elsewhere(from, to), from.alertname == to.alertname) {
         (true, true) => near.max(0.03) * 0.3,
         (true, false) => near * 0.1,
         (false, true) => near.max(0.03),

@@ -270,7 +270,7 @@ proptest! {
             let incidents = assess(&model(), events, now).incidents.into_iter();
             let story = |one: Incident| {
                 let none = (one.none_probability * 1e4).round();
-                (one.families, one.answer, one.alert_count, none, suspects(&one))
+                (one.answer, one.alert_count, none, suspects(&one))
             };
             let mut told: Vec<_> = incidents.map(story).collect();
             // Of those that began together the order is that of their ids, which tell the time.

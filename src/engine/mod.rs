@@ -8,7 +8,11 @@
 mod alerts;
 mod seen;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
@@ -24,6 +28,13 @@ use alerts::{Alerts, Kept};
 
 /// So many events are folded before the state is written: a batch's cost is shared by all in it.
 const BATCH_MAX: usize = 20_000;
+
+/// After a batch that took its time the engine rests for as long: in a storm more of the machine is
+/// left to those who post, and the next batch, being larger, costs less an alert. It rests no longer
+/// than this, so that nobody waits for an answer.
+const REST_MAX: Duration = Duration::from_millis(200);
+/// Batches that take less are not rested after.
+const REST_LEAST: Duration = Duration::from_millis(5);
 
 /// How long a store that could not be read or written is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -151,15 +162,25 @@ impl Engine {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
         let mut tail = self.log.tail();
         while !*stop.borrow() {
+            let started = Instant::now();
             let (engine, outcome) = self.step_aside().await?;
             self = engine;
+            let took = started.elapsed();
             match outcome {
                 Ok(true) => {}
-                Ok(false) => tokio::select! {
-                    // An error says that the log is gone: nothing more will come.
-                    _ = tail.wait_for(|end| *end > self.position) => {}
-                    _ = stop.changed() => {}
-                },
+                Ok(false) => {
+                    let rest = if took < REST_LEAST { Duration::ZERO } else { took.min(REST_MAX) };
+                    let position = self.position;
+                    let more = async {
+                        tokio::time::sleep(rest).await;
+                        // An error says that the log is gone: nothing more will come.
+                        drop(tail.wait_for(|end| *end > position).await);
+                    };
+                    tokio::select! {
+                        () = more => {}
+                        _ = stop.changed() => {}
+                    }
+                }
                 Err(damaged @ StoreError::Damaged { .. }) => return Err(damaged),
                 Err(error) => {
                     tracing::error!(%error, "the engine could not go on; it tries again");
@@ -209,7 +230,7 @@ impl Engine {
 
     /// Decides on all that is new in the fold; what is to be written then.
     fn advance(&mut self) -> Result<StateBatch, StoreError> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let now = self.newest.unwrap_or(Time::MIN_UTC);
         let frozen = self.newest.map_or(now, |now| self.model.settings.frozen_before(now));
         let mut news = self.fold.advance(&self.model, frozen);
@@ -385,7 +406,7 @@ impl Engine {
 
     /// Writes a batch, with the position that it is as of.
     fn commit(&mut self, mut batch: StateBatch, until: Seq) -> Result<(), StoreError> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         batch.position = Position {
             seq: until,
             config: self.model.hash(),

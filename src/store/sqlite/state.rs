@@ -74,10 +74,11 @@ impl SqliteState {
     }
 
     /// A page of one table.
-    fn list<T: DeserializeOwned>(
+    fn list<T>(
         &self,
-        table: &str,
+        (table, columns): (&str, &str),
         page: &Page,
+        read: impl Fn(&rusqlite::Row<'_>, &str) -> Result<T, Failure>,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Paged<T>, StoreError> {
         let end = page.end.map_or(i64::MAX, micros);
@@ -86,14 +87,14 @@ impl SqliteState {
         let (after, after_id) = after.map_or((i64::MAX, ""), |(at, id)| (micros(*at), id));
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT starts_at, id, body FROM {table} INDEXED BY {table}_order \
+                "SELECT starts_at, id, {columns} FROM {table} INDEXED BY {table}_order \
                  WHERE starts_at <= ?1 AND (starts_at < ?2 OR id < ?3) \
                  AND (ends_at IS NULL OR ends_at >= ?4) ORDER BY starts_at DESC, id DESC",
             ))?;
             let range = (end.min(after), after, after_id, start);
             let rows = query.query_and_then(range, |row| -> Result<(Key, T), Failure> {
                 let (start, id) = (time_of_micros(row.get(0)?), row.get::<_, String>(1)?);
-                let item = parse(row.get_ref(2)?, || format!("{table} {id}"))?;
+                let item = read(row, &id)?;
                 Ok(((start, id), item))
             })?;
             fill(page.limit, rows, keep)
@@ -204,7 +205,7 @@ impl State for SqliteState {
         page: &Page,
         keep: &dyn Fn(&Incident) -> bool,
     ) -> Result<Paged<Incident>, StoreError> {
-        self.list("incident", page, keep)
+        self.list(("incident", "body"), page, body, keep)
     }
 
     fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
@@ -221,7 +222,7 @@ impl State for SqliteState {
         page: &Page,
         keep: &dyn Fn(&Change) -> bool,
     ) -> Result<Paged<Change>, StoreError> {
-        self.list("change", page, keep)
+        self.list(("change", "body"), page, body, keep)
     }
 
     fn change(&self, id: &ChangeId) -> Result<Option<Change>, StoreError> {
@@ -247,25 +248,29 @@ impl State for SqliteState {
         page: &Page,
         keep: &dyn Fn(&Family) -> bool,
     ) -> Result<Paged<Family>, StoreError> {
-        self.list("family", page, keep)
+        self.list(("family", FAMILY), page, family, keep)
     }
 
     fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError> {
-        let sql = "SELECT body FROM family WHERE incident = ?1 ORDER BY starts_at, id LIMIT ?2";
-        self.all(sql, (&incident.0, limit_of(limit)), |row| {
-            parse(row.get_ref(0)?, || format!("a family of {incident}"))
-        })
+        let sql = format!(
+            "SELECT starts_at, id, {FAMILY} FROM family WHERE incident = ?1 \
+             ORDER BY starts_at, id LIMIT ?2"
+        );
+        self.all(&sql, (&incident.0, limit_of(limit)), |row| family(row, &row.get::<_, String>(1)?))
     }
 
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
-        let sql = "SELECT id, body, part, incident FROM family \
-                   WHERE starts_at >= ?1 ORDER BY starts_at, id";
-        self.all(sql, [micros(from)], |row| {
-            let id: String = row.get(0)?;
+        let sql = format!(
+            "SELECT starts_at, id, {FAMILY}, part, incident FROM family \
+             WHERE starts_at >= ?1 ORDER BY starts_at, id"
+        );
+        self.all(&sql, [micros(from)], |row| {
+            let id: String = row.get(1)?;
             Ok(Kept {
-                family: parse(row.get_ref(1)?, || id.clone())?,
-                part: parse(row.get_ref(2)?, || id.clone())?,
-                incident: row.get::<_, Option<String>>(3)?.map(IncidentId),
+                family: family(row, &id)?,
+                part: parse(row.get_ref("part")?, || id.clone())?,
+                incident: row.get::<_, Option<String>>("incident")?.map(IncidentId),
+                renewed: false,
             })
         })
     }
@@ -423,24 +428,58 @@ fn put_change(connection: &Connection, (one, history): &(Change, ChangeHistory))
 }
 
 fn put_family(connection: &Connection, kept: &Kept) -> Result<(), Failure> {
-    let Kept { family, part, incident } = kept;
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO family (id, key, starts_at, ends_at, incident, body, part) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-         ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, \
-         incident = excluded.incident, body = excluded.body, part = excluded.part",
-    )?;
+    let Kept { family, part, incident, renewed } = kept;
     let key = FamilyRef::of(&family.key);
+    let id = family_id(key, family.starts_at);
+    let ends_at = family.ends_at.map(micros);
+    let episodes = limit_of(family.episodes);
+    let incident = incident.as_ref().map(|incident| &incident.0);
+    if !renewed {
+        let sql = "UPDATE family SET ends_at = ?2, expected = ?3, episodes = ?4, incident = ?5, \
+                   part = ?6 WHERE id = ?1";
+        let row = (&id, ends_at, family.expected, episodes, incident, json(part)?);
+        connection.prepare_cached(sql)?.execute(row)?;
+        return Ok(());
+    }
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO family (id, key, starts_at, ends_at, expected, episodes, incident, part, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+         ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, expected = excluded.expected, \
+         episodes = excluded.episodes, incident = excluded.incident, part = excluded.part, \
+         body = excluded.body",
+    )?;
     upsert.execute((
-        family_id(key, family.starts_at),
+        id,
         key.0,
         micros(family.starts_at),
-        family.ends_at.map(micros),
-        incident.as_ref().map(|incident| &incident.0),
-        json(family)?,
+        ends_at,
+        family.expected,
+        episodes,
+        incident,
         json(part)?,
+        json(family)?,
     ))?;
     Ok(())
+}
+
+/// The columns of a family, after its start and its id.
+const FAMILY: &str = "body, ends_at, expected, episodes";
+
+fn family(row: &rusqlite::Row<'_>, id: &str) -> Result<Family, Failure> {
+    let family: Family = body(row, id)?;
+    let ends_at: Option<i64> = row.get("ends_at")?;
+    let episodes: i64 = row.get("episodes")?;
+    Ok(Family {
+        ends_at: ends_at.map(time_of_micros),
+        expected: row.get("expected")?,
+        episodes: usize::try_from(episodes).unwrap_or_default(),
+        ..family
+    })
+}
+
+/// The thing in a row's body.
+fn body<T: DeserializeOwned>(row: &rusqlite::Row<'_>, id: &str) -> Result<T, Failure> {
+    parse(row.get_ref("body")?, || id.to_owned())
 }
 
 fn put<T: Serialize>(

@@ -46,9 +46,14 @@ CREATE TABLE family (
     ends_at   INTEGER,
     -- The incident that it belongs to, if any.
     incident  TEXT,
-    body      TEXT NOT NULL,
+    -- The end is only expected.
+    expected  INTEGER NOT NULL,
+    -- How many alert episodes it holds.
+    episodes  INTEGER NOT NULL,
     -- When its alerts fired, for the next one to join.
-    part      TEXT NOT NULL
+    part      TEXT NOT NULL,
+    -- As it was when it began: end and number stand beside.
+    body      TEXT NOT NULL
 ) STRICT;
 
 -- The lists' order. With the end in the index, what was over before a page begins is passed by
