@@ -7,24 +7,22 @@ use crate::event::{Episode, Time};
 
 /// Per service and environment; firing alerts count up to `at`.
 pub(super) fn impact(episodes: &[&Episode], settings: &Settings, at: Time) -> Vec<Impact> {
-    let mut spans: BTreeMap<(String, String), [Vec<Outage>; 2]> = BTreeMap::new();
+    let mut spans: BTreeMap<(String, String), [Vec<Span>; 2]> = BTreeMap::new();
     for episode in episodes {
         let labels = episode.scope.labels();
         let out = settings.outage.iter().any(|matchers| matchers.matches(labels));
-        let span = Outage {
-            from: episode.starts_at,
-            to: episode.ends_at.unwrap_or(at),
-            ongoing: episode.fires(),
-        };
+        let span = (episode.starts_at, episode.ends_at);
         for (service, environment) in places(episode) {
             let [outages, degraded] = spans.entry((service, environment)).or_default();
-            if out { outages.push(span.clone()) } else { degraded.push(span.clone()) }
+            if out { outages.push(span) } else { degraded.push(span) }
         }
     }
     spans
         .into_iter()
         .map(|((service, environment), [outages, degraded])| {
-            let (outages, degradations) = (union(outages), union(degraded));
+            let as_of = |(from, end): Span| Outage::new(from, end, at);
+            let [outages, degradations] =
+                [outages, degraded].map(|spans| union(spans).into_iter().map(as_of).collect());
             let spans = Impact {
                 service,
                 environment,
@@ -48,17 +46,19 @@ fn places(episode: &Episode) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// A start and an end; without an end it goes on.
+type Span = (Time, Option<Time>);
+
 /// The same time, covered once, in order.
-fn union(mut spans: Vec<Outage>) -> Vec<Outage> {
-    spans.sort_by_key(|span| (span.from, span.to));
-    let mut merged: Vec<Outage> = Vec::new();
-    for span in spans {
+fn union(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable();
+    let mut merged: Vec<Span> = Vec::new();
+    for (from, end) in spans {
         match merged.last_mut() {
-            Some(last) if span.from <= last.to => {
-                last.to = last.to.max(span.to);
-                last.ongoing |= span.ongoing;
+            Some((_, last)) if last.is_none_or(|last| from <= last) => {
+                *last = last.zip(end).map(|(last, end)| last.max(end));
             }
-            _ => merged.push(span),
+            _ => merged.push((from, end)),
         }
     }
     merged

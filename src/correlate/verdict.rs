@@ -35,7 +35,8 @@ pub(super) struct Case<'a> {
     episodes: Vec<&'a Episode>,
     at: Time,
     started_at: Time,
-    ended_at: Option<Time>,
+    /// When the last of its episodes ends, told or expected.
+    end: Option<Time>,
 }
 
 /// A candidate with its probability.
@@ -63,12 +64,14 @@ impl<'a> Case<'a> {
             .collect();
         members.sort_by_key(|episode| (episode.starts_at, &episode.id));
         let started_at = members.first()?.starts_at;
-        let ended_at = if members.iter().any(|episode| episode.fires()) {
-            None
-        } else {
-            members.iter().filter_map(|episode| episode.ends_at).max()
-        };
-        Some(Self { ground, families, all: episodes, episodes: members, at, started_at, ended_at })
+        let ends: Option<Vec<_>> = members.iter().map(|episode| episode.ends_at).collect();
+        let end = ends.and_then(|ends| ends.into_iter().max());
+        Some(Self { ground, families, all: episodes, episodes: members, at, started_at, end })
+    }
+
+    /// When it was over; `None` while a member fires.
+    fn ended_at(&self) -> Option<Time> {
+        self.end.filter(|end| *end <= self.at)
     }
 
     /// The incident that this story is, by the ties of all families.
@@ -87,7 +90,8 @@ impl<'a> Case<'a> {
             answer,
             headline: words::headline(answer, &suspects, cleared.len(), self.started_at),
             started_at: self.started_at,
-            ended_at: self.ended_at,
+            ended_at: self.ended_at(),
+            expected_end: self.end.filter(|end| *end > self.at),
             closes_at: self.closes_at(),
             alerts: self.episodes.iter().map(|episode| episode.id.clone()).collect(),
             families: self.families.iter().map(|(_, family)| self.summary(family)).collect(),
@@ -104,7 +108,7 @@ impl<'a> Case<'a> {
     fn closes_at(&self) -> Option<Time> {
         let settings = &self.ground.model.settings;
         let span_over = self.families.first()?.1.onset.to + settings.span;
-        Some((self.ended_at? + settings.quiet).min(span_over.max(self.ended_at?)))
+        Some((self.end? + settings.quiet).min(span_over.max(self.end?)))
     }
 
     fn first_symptom(&self) -> Option<&'a Family> {
@@ -120,7 +124,7 @@ impl<'a> Case<'a> {
     /// Candidates that began after the first symptom in scope and are rollbacks, or after which
     /// nothing in their scope began.
     fn responses(&self) -> Vec<usize> {
-        let until = self.ended_at.unwrap_or(self.at);
+        let until = self.ended_at().unwrap_or(self.at);
         let sets = self
             .ground
             .candidates
@@ -185,7 +189,7 @@ impl<'a> Case<'a> {
         let since = self.started_at - self.ground.model.settings.look_back;
         self.ground.changes.iter().any(|change| {
             change.finished_at.unwrap_or(change.started_at) >= since
-                && change.started_at <= self.ended_at.unwrap_or(self.at)
+                && change.started_at <= self.ended_at().unwrap_or(self.at)
         })
     }
 
@@ -245,6 +249,7 @@ impl<'a> Case<'a> {
 
     fn summary(&self, family: &Family) -> FamilySummary {
         let mut episodes = family.episodes.iter().filter_map(|index| self.all.get(*index));
+        let mut last = episodes.clone().filter(|episode| episode.ends_at == family.ends_at);
         FamilySummary {
             alertname: family.key.alertname.clone(),
             services: family.key.services.clone(),
@@ -254,6 +259,7 @@ impl<'a> Case<'a> {
             onset_to: family.onset.to,
             starts_at: family.starts_at,
             ends_at: family.ends_at,
+            end_expected: last.all(|episode| episode.end_expected),
             episodes: family.episodes.len(),
             summary: episodes.find_map(|episode| episode.summary.clone()),
         }

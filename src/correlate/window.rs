@@ -28,7 +28,7 @@ impl Window {
             }
             Event::Alert(report) => {
                 let identity = mapping.identity(&report.labels);
-                self.alerts.entry(identity).or_default().absorb(report, id);
+                self.alerts.entry(identity).or_default().absorb(report);
             }
             Event::Note(note) => {
                 self.notes.insert((note.at, id), note.clone());

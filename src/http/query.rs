@@ -178,10 +178,11 @@ fn change(moment: &Moment<'_>, Id(id): Id) -> Result<One<Change>, ApiError> {
 
 fn alerts(moment: &Moment<'_>, select: &Selection) -> Result<List<Alert>, ApiError> {
     let Paged { items, next } = moment.view.episodes(&select.page, &|episode| {
-        select.firing.is_none_or(|firing| episode.fires() == firing)
+        select.firing.is_none_or(|firing| episode.fires_at(moment.at) == firing)
             && select.matching.holds(|| episode.scope.labels().clone())
     })?;
-    let items = items.into_iter().map(|(episode, incident)| Alert { episode, incident }).collect();
+    let items =
+        items.into_iter().map(|(episode, incident)| Alert::new(episode, incident)).collect();
     Ok(list("alerts", Paged { items, next }))
 }
 
@@ -198,7 +199,7 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
     let onsets = incident.families.iter().map(|family| family.onset_from);
     let from = begun.chain(onsets).fold(incident.started_at, Time::min);
     let (notes, truncated) = notes(moment, from, moment.at)?;
-    let entries = timeline::entries(&incident, &members, &changes, &notes);
+    let entries = timeline::entries(&incident, &members, &changes, &notes, moment.at);
     Ok(Timeline { incident: Some(incident.id), entries, truncated })
 }
 
@@ -215,7 +216,7 @@ fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiErro
     let (mut notes, more_notes) = notes(moment, start, end)?;
     notes.retain(|note| select.matching.holds(|| note.labels.clone()));
     let episodes: Vec<_> = episodes.into_iter().map(|(episode, _)| episode).collect();
-    let mut entries = timeline::between(&episodes, &changes, &notes);
+    let mut entries = timeline::between(&episodes, &changes, &notes, moment.at);
     // What lasts has two entries, of which one may be out of the range.
     entries.retain(|entry| start <= entry.at && entry.at <= end);
     let truncated = more_episodes || more_changes || more_notes;

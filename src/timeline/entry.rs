@@ -24,6 +24,8 @@ pub enum EntryKind {
     AlertFiring,
     /// An alert stopped.
     AlertResolved,
+    /// An alert's source did not say again that it fires.
+    AlertExpired,
     /// Somebody wrote something.
     Note,
 }
@@ -127,8 +129,9 @@ impl Entry {
         if finished_at == change.started_at { vec![ended] } else { vec![began, ended] }
     }
 
-    /// An alert's firing and, once it is over, its end.
-    pub(super) fn of_episode(episode: &Episode) -> Vec<Self> {
+    /// An alert's firing and, once it is over, its end. One that is only expected is told when it has
+    /// come: until then the source may say more.
+    pub(super) fn of_episode(episode: &Episode, at: Time) -> Vec<Self> {
         let fired = Self {
             at: episode.starts_at,
             kind: EntryKind::AlertFiring,
@@ -145,9 +148,14 @@ impl Entry {
             url: episode.url.clone(),
             lasted_seconds: None,
         };
-        let ended = episode.ends_at.map(|ends_at| Self {
+        let end = episode.ends_at.filter(|_| !episode.fires_at(at));
+        let ended = end.map(|ends_at| Self {
             at: ends_at,
-            kind: EntryKind::AlertResolved,
+            kind: if episode.end_expected {
+                EntryKind::AlertExpired
+            } else {
+                EntryKind::AlertResolved
+            },
             lasted_seconds: Some((ends_at - episode.starts_at).num_seconds()),
             ..fired.clone()
         });

@@ -168,7 +168,7 @@ fn an_episode_finds_its_alerts_in_the_case() {
             })
             .unwrap();
         let mut firings = crate::event::Firings::default();
-        firings.absorb(report, Event::Alert(report.clone()).id());
+        firings.absorb(report);
         let identity = mapping.identity(&report.labels);
         let scope = mapping.scope(&report.labels);
         let stretch = firings.stretches().remove(0);

@@ -198,7 +198,7 @@ impl State for SqliteState {
                 remove(transaction, "episode", &id.0)?;
             }
             for one in &batch.incidents {
-                put(transaction, "incident", &one.id.0, (one.started_at, one.ended_at), one)?;
+                put(transaction, "incident", &one.id.0, (one.started_at, one.end()), one)?;
             }
             for one in &batch.changes {
                 put(transaction, "change", &one.id.0, (one.started_at, one.finished_at), one)?;
