@@ -51,7 +51,7 @@ pub struct Logged {
 pub struct Appended {
     /// The log's end: everything that was appended is at or before it.
     pub seq: Seq,
-    /// For each event, in order, whether it was new.
+    /// For each event, in order, whether it told anything new.
     pub new: Vec<bool>,
 }
 
@@ -82,10 +82,14 @@ pub enum StoreError {
     },
 }
 
-/// The log: the truth, append-only.
+/// The log: the truth. What it holds stays; only an alert's report makes way for one that holds longer.
 pub trait Log: fmt::Debug + Send + Sync {
     /// Appends events; resolves when they are durable, never before. Concurrent appends share a
-    /// commit. An event that the log already has is not stored again.
+    /// commit. An event that the log already has is not stored again; nor is one whose time is that
+    /// of its receipt and that was there a moment ago: it is a post that was tried again.
+    ///
+    /// Where the log has an event of that time and id that holds for a shorter time, or as long in
+    /// lesser words, this one takes its place, at the log's end.
     ///
     /// The call itself queues them, so they may be stored though the future is dropped.
     fn append(&self, events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>>;
@@ -99,8 +103,9 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// Events after a position, in log order, at most `limit` of them.
     fn after(&self, seq: Seq, limit: usize) -> Result<Vec<Logged>, StoreError>;
 
-    /// Events with `from <= event time <= to` that are not late, in event order (time, id), at
-    /// positions up to `until`, handed to `each` one by one.
+    /// Events with `from <= event time <= to` that are not late, in event order (time, id), that were
+    /// there at position `until`, handed to `each` one by one. One that holds longer since then is
+    /// given as it is now.
     fn window(
         &self,
         from: Time,
@@ -109,7 +114,8 @@ pub trait Log: fmt::Debug + Send + Sync {
         each: &mut dyn FnMut(Logged),
     ) -> Result<(), StoreError>;
 
-    /// The newest event time up to `to`, of events that are not late, at positions up to `until`.
+    /// The newest event time up to `to`, of events that are not late and were there at position
+    /// `until`.
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError>;
 
     /// How many events it holds, and how many bytes of disk.
