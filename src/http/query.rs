@@ -65,12 +65,14 @@ impl Api {
             Target::Change(id) => self.read(when, move |moment| change(moment, id)).await,
             Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
             Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
+            Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
-            Target::AlertmanagerWebhook | Target::Notes | Target::Unknown => {
-                Err(ApiError::not_found("nothing is asked for here"))
-            }
+            Target::AlertmanagerWebhook
+            | Target::AlertmanagerAlerts
+            | Target::Notes
+            | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
         }
     }
 
@@ -132,6 +134,8 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::IncidentTimeline(_)
         | Target::Impact(_) => Some(&[&MOMENT]),
         Target::AlertmanagerWebhook
+        | Target::AlertmanagerAlerts
+        | Target::AlertmanagerStatus
         | Target::Notes
         | Target::Metrics
         | Target::Healthy

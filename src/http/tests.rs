@@ -1,5 +1,6 @@
 //! The API over real stores in a temporary directory: what is answered to what is asked.
 
+mod alertmanager;
 mod ingest;
 mod ops;
 mod params;

@@ -87,7 +87,7 @@ async fn a_compressed_body_is_refused_as_such() {
 
 /// A log whose queue is full.
 #[derive(Debug)]
-struct FullLog(Arc<dyn Log>);
+pub(super) struct FullLog(pub(super) Arc<dyn Log>);
 
 impl Log for FullLog {
     fn append(&self, _events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>> {
