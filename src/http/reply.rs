@@ -94,6 +94,13 @@ impl ApiError {
         error
     }
 
+    /// The body is packed in a way that we cannot unpack.
+    pub(super) fn encoding_not_understood() -> Self {
+        let detail = "the body is compressed: send it with gzip, or as it is";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            .header(header::ACCEPT_ENCODING, "gzip")
+    }
+
     fn unavailable(detail: impl Into<String>, seconds: u64) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .header(header::RETRY_AFTER, &seconds.to_string())
