@@ -121,16 +121,14 @@ impl<'a> Case<'a> {
         members.iter().filter_map(move |member| ground.changes.get(*member))
     }
 
-    /// Candidates that began after the first symptom in scope and are rollbacks, or after which
-    /// nothing in their scope began.
+    /// Candidates that began after the first symptom in scope, by more than clocks differ, and are
+    /// rollbacks, or after which nothing in their scope began.
     fn responses(&self) -> Vec<usize> {
         let until = self.ended_at().unwrap_or(self.at);
-        let sets = self
-            .ground
-            .candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, set)| set.started_at > self.started_at && set.started_at <= until);
+        let sets =
+            self.ground.candidates.iter().enumerate().filter(|(_, set)| {
+                set.started_at > self.started_at + SKEW && set.started_at <= until
+            });
         let responses = sets.filter(|(candidate, set)| {
             let in_scope: Vec<_> = self
                 .families
