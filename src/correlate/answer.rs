@@ -172,11 +172,12 @@ pub struct FamilySummary {
     pub onset_to: Time,
     /// When its first alert fired.
     pub starts_at: Time,
-    /// When its last alert ended, or is expected to; `None` while one fires.
+    /// When its last alert ended, or is expected to end; `None` while one fires until its end is
+    /// told.
     pub ends_at: Option<Time>,
     /// The end is only expected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub expected: bool,
+    pub end_expected: bool,
     /// How many alert episodes it holds.
     pub episodes: usize,
     /// What it means, for people.
@@ -194,6 +195,24 @@ pub struct Outage {
     /// It goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ongoing: bool,
+    /// When it ends if its alerts' source says no more; only while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_end: Option<Time>,
+}
+
+impl Outage {
+    /// A stretch as of its start; one without an end goes on.
+    pub(super) fn new(from: Time, end: Option<Time>) -> Self {
+        Self { from, to: from, ongoing: true, expected_end: end }
+    }
+
+    fn at(self, now: Time) -> Self {
+        match self.expected_end {
+            Some(end) if end <= now => Self { to: end, ongoing: false, expected_end: None, ..self },
+            _ if self.ongoing => Self { to: now, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// What a service's users had of it, in one environment.
@@ -221,12 +240,9 @@ fn is_zero(count: &usize) -> bool {
 impl Impact {
     /// What its stretches say, of which those that go on reach to `now`, or to their expected end.
     pub(super) fn at(mut self, now: Time) -> Self {
-        for span in self.outages.iter_mut().chain(&mut self.degradations) {
-            if span.ongoing {
-                span.ongoing = span.to > now;
-                span.to = span.to.min(now);
-            }
-        }
+        let as_of = |spans: Vec<Outage>| spans.into_iter().map(|span| span.at(now)).collect();
+        self.outages = as_of(self.outages);
+        self.degradations = as_of(self.degradations);
         let seconds = |spans: &[Outage]| -> i64 {
             spans.iter().map(|span| (span.to - span.from).num_seconds()).sum()
         };
@@ -249,12 +265,13 @@ pub struct Incident {
     pub headline: String,
     /// When its first alert fired.
     pub started_at: Time,
-    /// When its last alert ended, or is expected to; `None` while one fires.
+    /// When its last alert ended; `None` while one fires.
     pub ended_at: Option<Time>,
-    /// The end is only expected.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub expected: bool,
-    /// From when on nothing more can join it, if nothing fires any more.
+    /// While alerts of it fire: when the last of them ends, if their sources say no more. `None`: one
+    /// fires until its end is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_end: Option<Time>,
+    /// From when on nothing more can join it, if nothing fires after its end, told or expected.
     pub closes_at: Option<Time>,
     /// How many alert episodes it holds.
     pub alert_count: usize,
@@ -303,22 +320,22 @@ impl Incident {
         }
     }
 
+    /// When it ended, or is expected to.
+    pub fn end(&self) -> Option<Time> {
+        self.ended_at.or(self.expected_end)
+    }
+
     /// The same incident as of `now`, which is later than its last event.
     #[must_use]
     pub fn at(mut self, now: Time) -> Self {
-        if self.expected && self.ended_at.is_some_and(|end| end > now) {
-            (self.ended_at, self.closes_at) = (None, None);
+        if let Some(end) = self.expected_end.take_if(|end| *end <= now) {
+            self.ended_at = Some(end);
         }
-        self.state = match self.closes_at {
-            None => State::Open,
-            Some(closes_at) if now < closes_at => State::Quiet,
-            Some(_) => State::Closed,
+        self.state = match (self.ended_at, self.closes_at) {
+            (None, _) | (_, None) => State::Open,
+            (Some(_), Some(closes_at)) if now < closes_at => State::Quiet,
+            (Some(_), Some(_)) => State::Closed,
         };
-        for family in &mut self.families {
-            family.ends_at = family.ends_at.filter(|end| !family.expected || *end <= now);
-            family.expected &= family.ends_at.is_none();
-        }
-        self.expected &= self.ended_at.is_none();
         self.impact = self.impact.into_iter().map(|impact| impact.at(now)).collect();
         self
     }

@@ -30,8 +30,8 @@ impl Span {
         let span = |stretch: Stretch| Self {
             id: EpisodeId::new(stretch.starts_at, identity),
             starts_at: stretch.starts_at,
-            ends_at: stretch.ends_at,
-            expected: stretch.expected,
+            ends_at: stretch.outlook.end(),
+            expected: stretch.outlook.is_expected(),
         };
         stretches.filter(|stretch| stretch.starts_at >= from).map(span).collect()
     }

@@ -149,12 +149,9 @@ impl Family {
         self.ends_at.is_none_or(|end| end >= time)
     }
 
-    /// Leaves out an expected end that has not come by `now`.
-    pub fn settle(&mut self, now: Time) {
-        if self.expected && self.ends_at.is_some_and(|end| end > now) {
-            self.ends_at = None;
-        }
-        self.expected = false;
+    /// When its last alert ended, as of `now`; `None` while one fires.
+    pub fn ended_at(&self, now: Time) -> Option<Time> {
+        self.ends_at.filter(|end| *end <= now)
     }
 }
 
@@ -371,7 +368,15 @@ impl Families {
             // Of two ends, what was decided before the earlier one stands.
             differs = [family.ends_at, run.to].into_iter().flatten().min();
         }
-        if let Some((first, head)) = first.filter(|(first, _)| first.id < family.head.id) {
+        let before = family.head.id.clone();
+        if let Some((first, head)) = first.filter(|(first, _)| first.id == before) {
+            // The same episode, perhaps in other words.
+            let head = head(first);
+            if head != family.head {
+                family.head = head;
+                self.renewed.insert(slot);
+            }
+        } else if let Some((first, head)) = first.filter(|(first, _)| first.id < before) {
             *family = Family::new(&family.key, head(first), run, &model.settings);
             *spot = Spot::new(family, &model.catalog);
             self.renewed.insert(slot);

@@ -105,7 +105,14 @@ fn fired(alertname: &str, service: &str, start: i64, lasts: Option<i64>) -> Vec<
 
 fn fired_with(labels: Labels, start: i64, lasts: Option<i64>) -> Vec<Event> {
     let ends_at = lasts.map(|lasts| at(start + lasts));
-    let report = AlertReport { labels, starts_at: at(start), ends_at, summary: None, url: None };
+    let report = AlertReport {
+        labels,
+        starts_at: at(start),
+        ends_at,
+        expires_at: None,
+        summary: None,
+        url: None,
+    };
     report.facts().into_iter().map(Event::Alert).collect()
 }
 
@@ -261,6 +268,7 @@ proptest! {
                 Event::Alert(report) => Event::Alert(AlertReport {
                     starts_at: shift(report.starts_at),
                     ends_at: report.ends_at.map(shift),
+                    expires_at: report.expires_at.map(shift),
                     ..report
                 }),
                 Event::Note(note) => Event::Note(note),

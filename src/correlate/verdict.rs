@@ -41,6 +41,7 @@ pub(super) struct Case<'a> {
     /// By start.
     families: Vec<(Slot, &'a Family)>,
     first: &'a Family,
+    /// When the last of its alerts ends, told or expected.
     ended_at: Option<Time>,
     expected: bool,
 }
@@ -84,8 +85,8 @@ impl<'a> Case<'a> {
             answer,
             headline: words::headline(answer, &suspects, cleared.len(), self.first.starts_at),
             started_at: self.first.starts_at,
-            ended_at: self.ended_at,
-            expected: self.expected,
+            ended_at: self.ended_at.filter(|_| !self.expected),
+            expected_end: self.ended_at.filter(|_| self.expected),
             closes_at: self.closes_at(),
             alert_count: self.families.iter().map(|(_, family)| family.episodes).sum(),
             labels: self.labels(),
@@ -139,8 +140,8 @@ impl<'a> Case<'a> {
         members.iter().filter_map(move |member| ground.changes.get(*member))
     }
 
-    /// Candidates that began after the first symptom in scope and are rollbacks, or after which
-    /// nothing in their scope began.
+    /// Candidates that began after the first symptom in scope, by more than clocks differ, and are
+    /// rollbacks, or after which nothing in their scope began.
     fn responses(&self) -> Vec<ChangeSlot> {
         let until = self.ended_at.unwrap_or(Time::MAX_UTC);
         let begun = self.ground.changes.between(self.first.starts_at, until);
@@ -150,7 +151,7 @@ impl<'a> Case<'a> {
         });
         let witnesses: Vec<_> = witnesses.map(|(_, (_, family))| *family).collect();
         let responses = begun.filter(|set| {
-            set.started_at > self.first.starts_at && self.is_response(set, &witnesses)
+            set.started_at > self.first.starts_at + SKEW && self.is_response(set, &witnesses)
         });
         responses.map(Candidate::id).collect()
     }
@@ -272,7 +273,7 @@ fn summary(family: &Family) -> FamilySummary {
         onset_to: family.onset_to,
         starts_at: family.starts_at,
         ends_at: family.ends_at,
-        expected: family.expected,
+        end_expected: family.expected,
         episodes: family.episodes,
         summary: family.head.summary.clone(),
     }

@@ -58,12 +58,12 @@ impl Window {
         });
         let old = Span::all(&alert.firings, &identity, self.from);
         alert.firings.absorb(&report, id);
-        alert.reports.insert(id, report);
-        let new = Span::all(&alert.firings, &identity, self.from);
-        if old != new {
-            let head = |span: &Span| alert.head(model, span);
-            self.fold.alert(model, alert.key.clone(), (&old, &new), &head);
+        if alert.reports.get(&id).is_none_or(|held| report.outdoes(held)) {
+            alert.reports.insert(id, report);
         }
+        let new = Span::all(&alert.firings, &identity, self.from);
+        let head = |span: &Span| alert.head(model, span);
+        self.fold.alert(model, alert.key.clone(), (&old, &new), &head);
     }
 
     /// What is different since it was asked last. The incidents are as of no time yet.
@@ -90,9 +90,8 @@ impl Window {
         for alert in self.alerts.values() {
             for stretch in alert.firings.stretches() {
                 let Some(report) = alert.reports.get(&stretch.told) else { continue };
-                let mut episode = Episode::new(report, &model.mapping, &stretch);
+                let episode = Episode::new(report, &model.mapping, &stretch);
                 let incident = self.fold.holder(&alert.key, stretch.starts_at).cloned();
-                episode.settle(at);
                 all.push((episode, incident));
             }
         }

@@ -97,18 +97,14 @@ impl Alerts {
         let old = Span::all(&alert.firings, &identity, kept.from);
         let before = alert.firings.clone();
         alert.firings.absorb(report, id);
-        if alert.firings == before {
-            return Ok(());
+        if alert.firings != before {
+            self.touched.insert(identity);
         }
-        self.touched.insert(identity);
         if report.starts_at < self.recent_from {
             // It would not be read again at the next start.
             self.seen.insert(&identity, report.starts_at);
         }
         let new = Span::all(&alert.firings, &identity, kept.from);
-        if old == new {
-            return Ok(());
-        }
         let mut failed = None;
         let head = |span: &Span| head(span, (id, report), &alert.firings, model, kept);
         let told = std::cell::RefCell::new(&mut failed);
@@ -219,7 +215,7 @@ impl Alert {
                 family: self.family,
                 starts_at: *starts_at,
                 firing: *firing,
-                episode: stretch.map(|stretch| (stretch.ends_at, stretch.expected)),
+                episode: stretch.map(|stretch| stretch.outlook),
             }
         })
     }

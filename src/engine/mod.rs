@@ -69,10 +69,10 @@ impl Handle {
         &self.state
     }
 
-    /// What is known at `now`; its calls block.
-    pub fn stored(&self, now: Time) -> Stored<'_> {
+    /// What is known now; its calls block.
+    pub fn stored(&self) -> Stored<'_> {
         let (state, log) = (self.state.as_ref(), self.log.as_ref());
-        Stored { state, log, mapping: &self.model.mapping, now }
+        Stored { state, log, mapping: &self.model.mapping }
     }
 
     /// The configuration that answers are given under.
@@ -359,7 +359,7 @@ impl Engine {
         if let Some(held) = held {
             row.firing.join(&held.firing);
         }
-        row.episode = Some((row.firing.ends_at, row.firing.expected));
+        row.episode = Some(row.firing.outlook);
         Ok(Some(row))
     }
 

@@ -21,6 +21,10 @@ pub struct AlertReport {
     /// When it stopped; `None` in a report that it fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Time>,
+    /// In a report that it fires: it stopped by then, unless a further report says that it still
+    /// fires. `None`: it fires until its end is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
     /// The annotation that tells people what it means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -39,6 +43,7 @@ impl AlertReport {
             labels: self.labels.clone(),
             starts_at: self.starts_at,
             ends_at: Some(ends_at),
+            expires_at: None,
             summary: None,
             url: None,
         };
@@ -49,18 +54,93 @@ impl AlertReport {
     pub fn time(&self) -> Time {
         self.ends_at.unwrap_or(self.starts_at)
     }
+
+    /// Whether it is the one to keep of two reports of one fact: it holds longer, or as long in
+    /// words whose JSON is the greater, as in the log.
+    pub fn outdoes(&self, other: &Self) -> bool {
+        let rank = |report: &Self| {
+            let words = serde_json::to_string(&(&report.summary, &report.url));
+            (Outlook::of(report), words.unwrap_or_default())
+        };
+        rank(self) > rank(other)
+    }
+
+    /// The fact itself: that this alert fired then, or that it ended then. Until when the report
+    /// holds is decided by its time of receipt, and the words change with the values in them.
+    pub(super) fn fact(&self) -> impl Serialize {
+        Fact { labels: &self.labels, starts_at: self.starts_at, ends_at: self.ends_at }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "alert")]
+struct Fact<'a> {
+    labels: &'a Labels,
+    starts_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Time>,
 }
 
 /// What makes an alert the one that it is: its labels less the mapping's `drop_labels`.
 pub type Identity = Labels;
 
+/// How a firing goes on. Of two reports of one firing the greater holds: an end that was told, the
+/// later of two; else that its end will be told; else the later of two times until which it holds.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Outlook {
+    /// It stopped by then, as far as was told.
+    Expires(Time),
+    /// It fires until its end is told.
+    Fires,
+    /// It ended.
+    Ended(Time),
+}
+
+impl Outlook {
+    fn of(report: &AlertReport) -> Self {
+        match (report.ends_at, report.expires_at) {
+            (Some(end), _) => Self::Ended(end),
+            (None, Some(end)) => Self::Expires(end),
+            (None, None) => Self::Fires,
+        }
+    }
+
+    /// Its end, told or expected.
+    pub fn end(self) -> Option<Time> {
+        match self {
+            Self::Fires => None,
+            Self::Expires(end) | Self::Ended(end) => Some(end),
+        }
+    }
+
+    /// Whether its end is only expected.
+    pub fn is_expected(self) -> bool {
+        matches!(self, Self::Expires(_))
+    }
+
+    /// How a stretch goes on that this firing and, by its start, a next one make.
+    ///
+    /// Two replicas of a Prometheus may see one alert some seconds apart: it fires as long as one of
+    /// them says so. An end that was never told is told by the next firing's, for an alert has one
+    /// active instance. A firing of no length is an end whose sender did not know the start.
+    fn and_then(self, starts_at: Time, next: Self) -> Self {
+        match (self, next) {
+            (Self::Fires, Self::Ended(_)) => next,
+            (Self::Expires(_), Self::Ended(end)) if starts_at == end => next,
+            (Self::Fires, _) | (_, Self::Fires) => Self::Fires,
+            // By the time first: of two ends at one time the one that was told.
+            (Self::Expires(_) | Self::Ended(_), Self::Expires(_) | Self::Ended(_)) => {
+                if (self.end(), self) < (next.end(), next) { next } else { self }
+            }
+        }
+    }
+}
+
 /// One `startsAt` of one alert.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Firing {
-    /// The latest end that anybody reported.
-    pub ends_at: Option<Time>,
-    /// The end is only what the source said to expect.
-    pub expected: bool,
+    /// How it goes on, by all reports of it.
+    pub outlook: Outlook,
     /// The time of the report that tells of it ...
     pub told_at: Time,
     /// ... and its content id: of those that say that it fires the smallest, so that it does not
@@ -71,13 +151,12 @@ pub struct Firing {
 impl Firing {
     /// What one report, whose content id is `id`, tells of it.
     pub fn of(report: &AlertReport, id: EventId) -> Self {
-        Self { ends_at: report.ends_at, expected: false, told_at: report.time(), told: id }
+        Self { outlook: Outlook::of(report), told_at: report.time(), told: id }
     }
 
     /// Takes in what another tells of the same firing.
     pub fn join(&mut self, other: &Self) {
-        // An end beats no end, the later of two ends beats the earlier: `None` is the smallest.
-        self.ends_at = self.ends_at.max(other.ends_at);
+        self.outlook = self.outlook.max(other.outlook);
         // A report that it fires is of its start, and so earlier than one of its end.
         (self.told_at, self.told) =
             (self.told_at, self.told).min((other.told_at, other.told));
@@ -118,23 +197,18 @@ impl Firings {
 
     /// The stretches of firing: reports that overlap, or leave at most [`REJOIN_GAP`] between them.
     ///
-    /// A firing whose end nobody reported ends where the next one of the same alert begins: an
-    /// alert has one active instance.
+    /// A firing whose end nobody reported ends where the next one of the same alert does.
     pub fn stretches(&self) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for (starts_at, firing) in &self.0 {
-            match stretches.last_mut() {
-                Some(last) if last.ends_at.is_none_or(|end| *starts_at <= end + REJOIN_GAP) => {
-                    // An open one before a later report: that report tells how it went on.
-                    (last.ends_at, last.expected) = match (last.ends_at, firing.ends_at) {
-                        (Some(held), Some(new)) if held >= new => (Some(held), last.expected),
-                        _ => (firing.ends_at, firing.expected),
-                    };
-                }
-                _ => stretches.push(Stretch {
+            let goes_on = |last: &&mut Stretch| {
+                last.outlook.end().is_none_or(|end| *starts_at <= end + REJOIN_GAP)
+            };
+            match stretches.last_mut().filter(goes_on) {
+                Some(last) => last.outlook = last.outlook.and_then(*starts_at, firing.outlook),
+                None => stretches.push(Stretch {
                     starts_at: *starts_at,
-                    ends_at: firing.ends_at,
-                    expected: firing.expected,
+                    outlook: firing.outlook,
                     told_at: firing.told_at,
                     told: firing.told,
                 }),
@@ -149,10 +223,8 @@ impl Firings {
 pub struct Stretch {
     /// The first `startsAt`.
     pub starts_at: Time,
-    /// The last end; `None` while it fires.
-    pub ends_at: Option<Time>,
-    /// The end is only expected.
-    pub expected: bool,
+    /// How it goes on.
+    pub outlook: Outlook,
     /// The time of the report that tells of its first firing ...
     pub told_at: Time,
     /// ... and its content id.
@@ -203,11 +275,11 @@ pub struct Episode {
     pub scope: Scope,
     /// When it began to fire.
     pub starts_at: Time,
-    /// When it stopped; `None` while it fires.
+    /// When it stopped, or is expected to stop; `None` while it fires until its end is told.
     pub ends_at: Option<Time>,
-    /// The end is only expected.
+    /// The end is only expected: it is later if its source says again that it fires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub expected: bool,
+    pub end_expected: bool,
     /// What it means, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -226,23 +298,15 @@ impl Episode {
             scope: mapping.scope(&labels),
             labels,
             starts_at: stretch.starts_at,
-            ends_at: stretch.ends_at,
-            expected: stretch.expected,
+            ends_at: stretch.outlook.end(),
+            end_expected: stretch.outlook.is_expected(),
             summary: report.summary.clone(),
             url: report.url.clone(),
         }
     }
 
-    /// Leaves out an expected end that has not come by `now`.
-    pub fn settle(&mut self, now: Time) {
-        if self.expected && self.ends_at.is_some_and(|end| end > now) {
-            self.ends_at = None;
-        }
-        self.expected = false;
-    }
-
-    /// Whether it fires.
-    pub fn fires(&self) -> bool {
-        self.ends_at.is_none()
+    /// Whether it fires at a time that is not before its start.
+    pub fn fires_at(&self, at: Time) -> bool {
+        self.ends_at.is_none_or(|end| end > at)
     }
 }

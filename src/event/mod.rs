@@ -9,6 +9,7 @@
 
 mod alert;
 mod change;
+mod fingerprint;
 mod ids;
 mod labels;
 mod note;
@@ -19,9 +20,11 @@ mod tests;
 
 pub use self::{
     alert::{
-        AlertReport, Episode, EpisodeId, Firing, Firings, IDENTITY_BYTES, Identity, REJOIN_GAP, Stretch,
+        AlertReport, Episode, EpisodeId, Firing, Firings, IDENTITY_BYTES, Identity, Outlook,
+        REJOIN_GAP, Stretch,
     },
     change::{Action, Change, ChangeHistory, ChangeId, ChangeReport, Kind, Resource, Status},
+    fingerprint::Fingerprint,
     ids::{EventId, digest},
     labels::{CANONICAL, Labels, Mapping, Scope},
     note::Note,
@@ -57,13 +60,35 @@ impl Event {
     /// What was decided by the time of receipt is left out of it.
     pub fn id(&self) -> EventId {
         match self {
+            Self::Alert(report) => EventId::of(&report.fact()),
             Self::Change(report) if report.at_assumed => {
                 EventId::of(&Self::Change(report.without_assumed_times()))
             }
             Self::Note(note) if note.at_assumed => {
                 EventId::of(&Self::Note(note.without_assumed_time()))
             }
-            Self::Change(_) | Self::Alert(_) | Self::Note(_) => EventId::of(self),
+            Self::Change(_) | Self::Note(_) => EventId::of(self),
+        }
+    }
+
+    /// Whether its time is that of its receipt, because its source gave none.
+    pub fn is_time_assumed(&self) -> bool {
+        match self {
+            Self::Change(report) => report.at_assumed,
+            Self::Note(note) => note.at_assumed,
+            Self::Alert(_) => false,
+        }
+    }
+
+    /// Until when it holds unless it is told again; `None`: for ever, or until its end is told.
+    ///
+    /// Two reports that an alert fires may have one id and differ in this and in their words: the
+    /// one that holds longer, and of equals the one whose JSON is the greater, takes the place of
+    /// the other.
+    pub fn holds_until(&self) -> Option<Time> {
+        match self {
+            Self::Alert(report) => report.expires_at,
+            Self::Change(_) | Self::Note(_) => None,
         }
     }
 }

@@ -25,12 +25,17 @@ fn label_sets() -> impl Strategy<Value = Labels> {
 prop_compose! {
     fn alert_reports()(
         starts_at in times(),
-        lasts in proptest::option::of(0..20_i64),
+        lasts in proptest::option::of((0..20_i64, any::<bool>())),
         summary in words(),
         url in words(),
     ) -> AlertReport {
-        let ends_at = lasts.map(|minutes| starts_at + TimeDelta::minutes(minutes));
-        AlertReport { labels: Labels::default(), starts_at, ends_at, summary, url }
+        let end = |expected| {
+            lasts
+                .filter(|(_, is_expected)| *is_expected == expected)
+                .map(|(minutes, _)| starts_at + TimeDelta::minutes(minutes))
+        };
+        let (ends_at, expires_at) = (end(false), end(true));
+        AlertReport { labels: Labels::default(), starts_at, ends_at, expires_at, summary, url }
     }
 }
 
@@ -54,7 +59,7 @@ prop_compose! {
 fn firings(reports: &[AlertReport]) -> Firings {
     let mut firings = Firings::default();
     for report in reports {
-        firings.absorb(report, Event::Alert(report.clone()).id());
+        firings.absorb(report);
     }
     firings
 }
@@ -104,13 +109,13 @@ proptest! {
     fn stretches_are_apart_and_cover_every_report(reports in vec(alert_reports(), 1..8)) {
         let stretches = firings(&reports).stretches();
         for pair in stretches.windows(2) {
-            let end = pair[0].ends_at.expect("only the last stretch may be open");
+            let end = pair[0].outlook.end().expect("only the last stretch may be open");
             prop_assert!(end + REJOIN_GAP < pair[1].starts_at);
         }
         for report in &reports {
             let covering = stretches.iter().filter(|stretch| {
                 stretch.starts_at <= report.starts_at
-                    && stretch.ends_at.is_none_or(|end| report.starts_at <= end)
+                    && stretch.outlook.end().is_none_or(|end| report.starts_at <= end)
             });
             prop_assert_eq!(covering.count(), 1, "{:?} in {:?}", report, stretches);
         }
@@ -145,6 +150,7 @@ fn a_resolved_report_tells_that_it_fired_too() {
         labels: Labels::from_iter([("alertname", "Down")]),
         starts_at: at(0),
         ends_at: Some(at(9)),
+        expires_at: None,
         summary: Some("it is down".to_owned()),
         url: None,
     };
@@ -154,18 +160,135 @@ fn a_resolved_report_tells_that_it_fired_too() {
     assert_eq!(Event::Alert(facts[0].clone()).id(), Event::Alert(firing).id());
 }
 
-#[test]
-fn a_lost_resolve_ends_where_the_alert_fires_anew() {
-    let report = |starts_at, ends_at| AlertReport {
+/// One `startsAt`, with an end that was told, or that is expected.
+fn report(starts: i64, ends: Option<i64>, expires: Option<i64>) -> AlertReport {
+    AlertReport {
         labels: Labels::default(),
-        starts_at,
-        ends_at,
+        starts_at: at(starts),
+        ends_at: ends.map(at),
+        expires_at: expires.map(at),
         summary: None,
         url: None,
+    }
+}
+
+fn fires(starts: i64) -> AlertReport {
+    report(starts, None, None)
+}
+
+fn ended(starts: i64, ends: i64) -> AlertReport {
+    report(starts, Some(ends), None)
+}
+
+fn expires(starts: i64, expires: i64) -> AlertReport {
+    report(starts, None, Some(expires))
+}
+
+/// Start and outlook of each stretch, in any order of arrival.
+fn stretches(reports: &[AlertReport]) -> Vec<(Time, Outlook)> {
+    let told = |reports: &[AlertReport]| {
+        let stretches = firings(reports).stretches().into_iter();
+        stretches.map(|stretch| (stretch.starts_at, stretch.outlook)).collect::<Vec<_>>()
     };
-    let stretches = firings(&[report(at(0), None), report(at(40), Some(at(50)))]).stretches();
-    assert_eq!(stretches.len(), 1);
-    assert_eq!((stretches[0].starts_at, stretches[0].ends_at), (at(0), Some(at(50))));
+    let reversed: Vec<_> = reports.iter().rev().cloned().collect();
+    assert_eq!(told(reports), told(&reversed));
+    told(reports)
+}
+
+#[test]
+fn a_lost_resolve_ends_where_the_alert_fires_anew() {
+    let told = stretches(&[fires(0), ended(40, 50)]);
+    assert_eq!(told, [(at(0), Outlook::Ended(at(50)))]);
+}
+
+#[test]
+fn a_firing_that_comes_after_its_resolve_does_not_reopen_it() {
+    for again in [fires(0), expires(0, 60)] {
+        let told = stretches(&[again.clone(), ended(0, 9), again]);
+        assert_eq!(told, [(at(0), Outlook::Ended(at(9)))]);
+    }
+}
+
+#[test]
+fn a_firing_ends_when_it_expires_and_a_refresh_puts_that_off() {
+    assert_eq!(stretches(&[expires(0, 4)]), [(at(0), Outlook::Expires(at(4)))]);
+    let told = stretches(&[expires(0, 4), expires(0, 5), expires(0, 3)]);
+    assert_eq!(told, [(at(0), Outlook::Expires(at(5)))]);
+    let told = stretches(&[expires(0, 4), expires(10, 14)]);
+    assert_eq!(told, [(at(0), Outlook::Expires(at(4))), (at(10), Outlook::Expires(at(14)))]);
+}
+
+#[test]
+fn who_promises_to_tell_the_end_is_waited_for() {
+    assert_eq!(stretches(&[expires(0, 4), fires(0)]), [(at(0), Outlook::Fires)]);
+    assert_eq!(stretches(&[fires(0), expires(1, 5)]), [(at(0), Outlook::Fires)]);
+    let told = stretches(&[expires(0, 40), fires(0), ended(0, 9)]);
+    assert_eq!(told, [(at(0), Outlook::Ended(at(9)))]);
+}
+
+#[test]
+fn replicas_that_see_an_alert_some_seconds_apart_tell_one_episode_as_long_as_one_says_so() {
+    let told = stretches(&[ended(0, 10), expires(1, 12)]);
+    assert_eq!(told, [(at(0), Outlook::Expires(at(12)))]);
+    let told = stretches(&[expires(0, 12), ended(1, 10)]);
+    assert_eq!(told, [(at(0), Outlook::Expires(at(12)))], "the other one contradicts it");
+    let told = stretches(&[ended(0, 11), ended(1, 10)]);
+    assert_eq!(told, [(at(0), Outlook::Ended(at(11)))]);
+}
+
+#[test]
+fn an_end_whose_sender_did_not_know_the_start_ends_what_fires() {
+    let told = stretches(&[expires(0, 12), ended(10, 10)]);
+    assert_eq!(told, [(at(0), Outlook::Ended(at(10)))]);
+    let told = stretches(&[ended(0, 12), ended(10, 10)]);
+    assert_eq!(told, [(at(0), Outlook::Ended(at(12)))], "an end that was told stays");
+}
+
+#[test]
+fn the_words_are_those_of_the_report_that_holds_longest() {
+    let said =
+        |minute, words: &str| AlertReport { summary: Some(words.to_owned()), ..expires(0, minute) };
+    let reports = [said(6, "at 93 %"), said(4, "at 97 %"), said(5, "at 99 %")];
+    for turn in 0..reports.len() {
+        let mut reports = reports.clone();
+        reports.rotate_left(turn);
+        let stretch = firings(&reports).stretches().remove(0);
+        assert_eq!(stretch.summary.as_deref(), Some("at 93 %"));
+    }
+}
+
+#[test]
+fn an_episode_whose_end_is_expected_fires_until_then() {
+    let stretch = firings(&[expires(0, 4)]).stretches().remove(0);
+    let episode = Episode::new(&Labels::default(), Scope::default(), stretch);
+    assert_eq!((episode.ends_at, episode.end_expected), (Some(at(4)), true));
+    assert_eq!([0, 3, 4].map(|minute| episode.fires_at(at(minute))), [true, true, false]);
+}
+
+#[test]
+fn until_when_an_alert_holds_and_in_what_words_is_no_part_of_what_it_says() {
+    let id = |report: AlertReport| Event::Alert(report).id();
+    let worded = AlertReport { summary: Some("at 93 %".to_owned()), ..expires(0, 4) };
+    assert_eq!(id(worded), id(fires(0)));
+    assert_ne!(id(fires(0)), id(fires(1)));
+    assert_ne!(id(fires(0)), id(ended(0, 0)));
+}
+
+/// Of an empty set, of Prometheus' watchdog, and of an alert in a webhook of a real Alertmanager.
+#[test]
+fn fingerprints_are_alertmanagers() {
+    let vectors: [(&[(&str, &str)], &str); 3] = [
+        (&[], "cbf29ce484222325"),
+        (&[("severity", "none"), ("alertname", "Watchdog")], "448881ef475b9b26"),
+        (
+            &[("alertname", "DemoAlert"), ("server", "ni3"), ("severity", "critical")],
+            "8a07086b74f3ba78",
+        ),
+    ];
+    for (labels, wanted) in vectors {
+        let labels: Labels = labels.iter().copied().collect();
+        assert_eq!(Fingerprint::of(&labels).to_string(), wanted, "{labels:?}");
+    }
 }
 
 #[test]

@@ -6,19 +6,20 @@ use warp::reply::Response;
 use super::{
     Api, Request,
     body::capped,
-    reply::{ApiError, json},
+    reply::{ApiError, empty, json},
 };
 use crate::{
     clock,
     event::Time,
     metrics::Taken,
-    wire::{Item, Normalised, Refused, Rejected, alertmanager, change, note},
+    wire::{Item, Normalised, Refused, Rejected, alertmanager, alertmanager_api, change, note},
 };
 
 /// A form of events that can be posted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
     Alertmanager,
+    AlertmanagerApi,
     Changes,
     Notes,
 }
@@ -28,14 +29,21 @@ impl Source {
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Alertmanager => "alertmanager",
+            Self::AlertmanagerApi => "alertmanager_api",
             Self::Changes => "changes",
             Self::Notes => "notes",
         }
     }
 
+    /// Whether replies are those of Alertmanager's API: clients of that product expect nothing else.
+    pub(super) const fn speaks_as_alertmanager(self) -> bool {
+        matches!(self, Self::AlertmanagerApi)
+    }
+
     fn normalise(self, body: &[u8], received: Time) -> Result<Normalised, Refused> {
         match self {
             Self::Alertmanager => alertmanager::normalise(body, received),
+            Self::AlertmanagerApi => alertmanager_api::normalise(body, received),
             Self::Changes => change::normalise(body, received),
             Self::Notes => note::normalise(body, received),
         }
@@ -73,6 +81,13 @@ impl Api {
         }
         let (seq, ids) = self.append(items, &mut taken).await?;
         self.parts.metrics.took(source.word(), taken);
+        if source.speaks_as_alertmanager() {
+            return if rejected.is_empty() {
+                Ok(empty())
+            } else {
+                Err(ApiError::some_rejected(rejected))
+            };
+        }
         let Taken { accepted, duplicates, ignored, rejected: _ } = taken;
         Ok(json(&Receipt { seq, accepted, duplicates, ignored, rejected, ids }))
     }

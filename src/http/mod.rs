@@ -37,7 +37,7 @@ use self::{
     reply::ApiError,
     route::{Target, target},
 };
-use crate::{engine::Handle, metrics::Metrics};
+use crate::{clock, engine::Handle, event::Time, metrics::Metrics};
 
 /// So many reads of the store or of the log run at once; more wait.
 const READS_MAX: usize = 8;
@@ -64,6 +64,7 @@ pub struct Parts {
 pub struct Api {
     parts: Arc<Parts>,
     reads: Arc<Semaphore>,
+    started_at: Time,
 }
 
 /// A request, before its body is read.
@@ -93,7 +94,8 @@ pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
 impl Api {
     /// Answers out of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), reads: Arc::new(Semaphore::new(READS_MAX)) }
+        let reads = Arc::new(Semaphore::new(READS_MAX));
+        Self { parts: Arc::new(parts), reads, started_at: clock::now() }
     }
 
     async fn answer(self, target: Target, request: Request) -> Response {
@@ -101,6 +103,9 @@ impl Api {
         let (route, source) = (target.route(), target.source(&request.method));
         let response = match self.dispatch(target, request).await {
             Ok(response) => response,
+            Err(error) if source.is_some_and(Source::speaks_as_alertmanager) => {
+                error.into_alertmanager_response()
+            }
             Err(error) => error.into_response(),
         };
         let code = response.status().as_u16();

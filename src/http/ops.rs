@@ -6,8 +6,9 @@ use warp::reply::Response;
 
 use super::{
     Api,
-    reply::{ApiError, typed},
+    reply::{ApiError, json, typed},
 };
+use crate::event::show_time;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format.
@@ -27,6 +28,23 @@ impl Api {
         let assessed = self.parts.engine.assessed().0;
         let detail = format!("starting: the log is assessed up to {assessed}");
         Err(ApiError::not_yet(detail))
+    }
+
+    /// What tools ask an Alertmanager for before they talk to it.
+    pub(super) fn alertmanager_status(&self) -> Response {
+        json(&serde_json::json!({
+            "cluster": { "status": "disabled", "peers": [] },
+            "config": { "original": "" },
+            "uptime": show_time(self.started_at),
+            "versionInfo": {
+                "version": env!("CARGO_PKG_VERSION"),
+                "revision": "",
+                "branch": "",
+                "buildUser": "",
+                "buildDate": "",
+                "goVersion": "",
+            },
+        }))
     }
 
     pub(super) async fn metrics_page(&self) -> Result<Response, ApiError> {

@@ -67,12 +67,14 @@ impl Api {
             Target::Change(id) => self.read(when, move |moment| change(moment, id)).await,
             Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
             Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
+            Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
-            Target::AlertmanagerWebhook | Target::Notes | Target::Unknown => {
-                Err(ApiError::not_found("nothing is asked for here"))
-            }
+            Target::AlertmanagerWebhook
+            | Target::AlertmanagerAlerts
+            | Target::Notes
+            | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
         }
     }
 
@@ -96,7 +98,7 @@ impl Api {
                 return Ok((at, work(&Moment { view, at })?));
             }
             let at = clock::now();
-            Ok((at, work(&Moment { view: &engine.stored(at), at })?))
+            Ok((at, work(&Moment { view: &engine.stored(), at })?))
         };
         let (at, body) = self.in_turn(read).await?;
         Ok(json(&Answered { at, config: &self.parts.config, body }))
@@ -134,6 +136,8 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::IncidentTimeline(_)
         | Target::Impact(_) => Some(&[&MOMENT]),
         Target::AlertmanagerWebhook
+        | Target::AlertmanagerAlerts
+        | Target::AlertmanagerStatus
         | Target::Notes
         | Target::Metrics
         | Target::Healthy
@@ -186,17 +190,17 @@ fn change(moment: &Moment<'_>, Id(id): Id) -> Result<One<Change>, ApiError> {
 
 fn alerts(moment: &Moment<'_>, select: &Selection) -> Result<List<Alert>, ApiError> {
     let Paged { items, next } = moment.view.episodes(&select.page, &|episode| {
-        select.firing.is_none_or(|firing| episode.fires() == firing)
+        select.firing.is_none_or(|firing| episode.fires_at(moment.at) == firing)
             && select.matching.holds(|| episode.scope.labels().clone())
     })?;
-    let items = items.into_iter().map(|(episode, incident)| Alert { episode, incident }).collect();
+    let items =
+        items.into_iter().map(|(episode, incident)| Alert::new(episode, incident)).collect();
     Ok(list("alerts", Paged { items, next }))
 }
 
 fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError> {
     let incident = moment.incident(id)?;
-    let mut symptoms = moment.view.symptoms(&incident.id, TIMELINE_MAX)?;
-    symptoms.iter_mut().for_each(|family| family.settle(moment.at));
+    let symptoms = moment.view.symptoms(&incident.id, TIMELINE_MAX)?;
     let suspects = incident.suspects.iter().flat_map(|suspect| &suspect.changes);
     let cleared = incident.cleared.iter().flat_map(|cleared| &cleared.changes);
     let mut changes = Vec::new();
@@ -215,7 +219,7 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
         }
     }
     let truncated = truncated || symptoms.len() == TIMELINE_MAX;
-    let entries = timeline::entries(&incident, &symptoms, &changes, &notes);
+    let entries = timeline::entries(&incident, &symptoms, &changes, &notes, moment.at);
     Ok(Timeline { incident: Some(incident.id), entries, truncated })
 }
 
@@ -223,16 +227,15 @@ fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiErro
     let end = select.page.end.unwrap_or(moment.at);
     let start = select.page.start.or_else(|| end.checked_sub_signed(TIMELINE_RANGE)).unwrap_or(end);
     let page = Page { start: Some(start), end: Some(end), after: None, limit: TIMELINE_PAGE };
-    let (mut symptoms, more_symptoms) = collect(page.clone(), |page| {
+    let (symptoms, more_symptoms) = collect(page.clone(), |page| {
         moment.view.families(page, &|one| select.matching.holds(|| one.labels().clone()))
     })?;
-    symptoms.iter_mut().for_each(|family| family.settle(moment.at));
     let (changes, more_changes) = collect(page, |page| {
         moment.view.changes(page, &|one| select.matching.holds(|| change_labels(one)))
     })?;
     let (mut notes, more_notes) = notes(moment, start, end)?;
     notes.retain(|note| select.matching.holds(|| note.labels.clone()));
-    let mut entries = timeline::between(&symptoms, &changes, &notes);
+    let mut entries = timeline::between(&symptoms, &changes, &notes, moment.at);
     // What lasts has two entries, of which one may be out of the range.
     entries.retain(|entry| start <= entry.at && entry.at <= end);
     let truncated = more_symptoms || more_changes || more_notes;

@@ -80,10 +80,25 @@ impl ApiError {
 
     /// None of what was posted was understood.
     pub(super) fn all_rejected(rejected: Vec<Rejected>) -> Self {
-        let detail = "nothing in the body could be taken";
+        Self::rejected("nothing in the body could be taken", rejected)
+    }
+
+    /// These were not understood; all else is stored.
+    pub(super) fn some_rejected(rejected: Vec<Rejected>) -> Self {
+        Self::rejected("the others are stored", rejected)
+    }
+
+    fn rejected(detail: &str, rejected: Vec<Rejected>) -> Self {
         let mut error = Self::new(StatusCode::BAD_REQUEST, detail);
         error.0.rejected = rejected;
         error
+    }
+
+    /// The body is packed in a way that we cannot unpack.
+    pub(super) fn encoding_not_understood() -> Self {
+        let detail = "the body is compressed: send it with gzip, or as it is";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            .header(header::ACCEPT_ENCODING, "gzip")
     }
 
     fn unavailable(detail: impl Into<String>, seconds: u64) -> Self {
@@ -118,6 +133,21 @@ impl ApiError {
             self.0.headers.push((name, value));
         }
         self
+    }
+
+    /// The same in Alertmanager's form: a JSON string.
+    pub(super) fn into_alertmanager_response(self) -> Response {
+        let Problem { status, detail, field, hint: _, rejected, headers } = *self.0;
+        let reasons = rejected.iter().map(|Rejected { index, field, reason }| match &**field {
+            "" => format!("alert {index} {reason}"),
+            field => format!("alert {index}: {field} {reason}"),
+        });
+        let detail = field.map_or_else(|| detail.clone(), |field| format!("{field}: {detail}"));
+        let said: Vec<_> = reasons.chain([detail]).collect();
+        let mut response = json(&said.join("; "));
+        *response.status_mut() = status;
+        response.headers_mut().extend(headers);
+        response
     }
 
     pub(super) fn into_response(self) -> Response {
@@ -159,6 +189,11 @@ impl From<Refused> for ApiError {
         error.0.field = field;
         error
     }
+}
+
+/// A reply that says nothing but that all is well.
+pub(super) fn empty() -> Response {
+    Response::new(Vec::new().into())
 }
 
 /// A reply in JSON.

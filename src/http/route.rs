@@ -11,6 +11,8 @@ use super::Source;
 #[derive(Clone, Debug)]
 pub(super) enum Target {
     AlertmanagerWebhook,
+    AlertmanagerAlerts,
+    AlertmanagerStatus,
     Notes,
     Changes,
     Change(Id),
@@ -68,6 +70,10 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
     );
     let events = warp::path!("webhooks" / "alertmanager")
         .map(|| Target::AlertmanagerWebhook)
+        .or(warp::path!("api" / "v2" / "alerts").map(|| Target::AlertmanagerAlerts))
+        .unify()
+        .or(warp::path!("api" / "v2" / "status").map(|| Target::AlertmanagerStatus))
+        .unify()
         .or(warp::path!("api" / "v1" / "notes").map(|| Target::Notes))
         .unify()
         .or(warp::path!("api" / "v1" / "changes").map(|| Target::Changes))
@@ -102,6 +108,8 @@ impl Target {
     pub(super) const fn route(&self) -> &'static str {
         match self {
             Self::AlertmanagerWebhook => "/webhooks/alertmanager",
+            Self::AlertmanagerAlerts => "/api/v2/alerts",
+            Self::AlertmanagerStatus => "/api/v2/status",
             Self::Notes => "/api/v1/notes",
             Self::Changes => "/api/v1/changes",
             Self::Change(_) => "/api/v1/changes/{id}",
@@ -121,9 +129,10 @@ impl Target {
 
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::AlertmanagerWebhook | Self::Notes => &[Method::POST],
+            Self::AlertmanagerWebhook | Self::AlertmanagerAlerts | Self::Notes => &[Method::POST],
             Self::Changes => &[Method::GET, Method::HEAD, Method::POST],
-            Self::Change(_)
+            Self::AlertmanagerStatus
+            | Self::Change(_)
             | Self::Incidents
             | Self::Incident(_)
             | Self::Suspects(_)
@@ -142,9 +151,11 @@ impl Target {
     pub(super) fn source(&self, method: &Method) -> Option<Source> {
         match self {
             Self::AlertmanagerWebhook => Some(Source::Alertmanager),
+            Self::AlertmanagerAlerts => Some(Source::AlertmanagerApi),
             Self::Notes => Some(Source::Notes),
             Self::Changes => (method == Method::POST).then_some(Source::Changes),
-            Self::Change(_)
+            Self::AlertmanagerStatus
+            | Self::Change(_)
             | Self::Incidents
             | Self::Incident(_)
             | Self::Suspects(_)

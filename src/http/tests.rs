@@ -1,5 +1,7 @@
 //! The API over real stores in a temporary directory: what is answered to what is asked.
 
+mod alertmanager;
+mod bodies;
 mod ingest;
 mod ops;
 mod params;

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     correlate::{Answer, Cleared, Impact, Incident, IncidentId, Suspect},
-    event::{ChangeId, Episode, Time},
+    event::{ChangeId, Episode, Fingerprint, Time},
     timeline::Entry,
 };
 
@@ -49,12 +49,20 @@ impl<T: Serialize> Serialize for One<T> {
     }
 }
 
-/// An alert episode with the incident that it belongs to.
+/// An alert episode with the name that Alertmanager has for it and the incident that it belongs to.
 #[derive(Debug, Serialize)]
 pub(super) struct Alert {
     #[serde(flatten)]
-    pub(super) episode: Episode,
-    pub(super) incident: Option<IncidentId>,
+    episode: Episode,
+    fingerprint: Fingerprint,
+    incident: Option<IncidentId>,
+}
+
+impl Alert {
+    pub(super) fn new(episode: Episode, incident: Option<IncidentId>) -> Self {
+        let fingerprint = Fingerprint::of(&episode.labels);
+        Self { episode, fingerprint, incident }
+    }
 }
 
 /// What is said of an incident's cause.

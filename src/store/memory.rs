@@ -15,7 +15,7 @@ impl View for Assessment {
         page: &Page,
         keep: &dyn Fn(&Incident) -> bool,
     ) -> Result<Paged<Incident>, StoreError> {
-        let span = |one: &Incident| (one.started_at, one.ended_at);
+        let span = |one: &Incident| (one.started_at, one.end());
         list(&self.incidents, page, span, |one| &one.id.0, keep)
     }
 

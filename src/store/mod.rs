@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept},
     event::{
-        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Time,
+        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Outlook, Time,
     },
 };
 
@@ -55,7 +55,7 @@ pub struct Logged {
 pub struct Appended {
     /// The log's end: everything that was appended is at or before it.
     pub seq: Seq,
-    /// For each event, in order, whether it was new.
+    /// For each event, in order, whether it told anything new.
     pub new: Vec<bool>,
 }
 
@@ -86,10 +86,14 @@ pub enum StoreError {
     },
 }
 
-/// The log: the truth, append-only.
+/// The log: the truth. What it holds stays; only an alert's report makes way for one that holds longer.
 pub trait Log: fmt::Debug + Send + Sync {
     /// Appends events; resolves when they are durable, never before. Concurrent appends share a
-    /// commit. An event that the log already has is not stored again.
+    /// commit. An event that the log already has is not stored again; nor is one whose time is that
+    /// of its receipt and that was there a moment ago: it is a post that was tried again.
+    ///
+    /// Where the log has an event of that time and id that holds for a shorter time, or as long in
+    /// lesser words, this one takes its place, at the log's end.
     ///
     /// The call itself queues them, so they may be stored though the future is dropped.
     fn append(&self, events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>>;
@@ -103,8 +107,9 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// Events after a position, in log order, at most `limit` of them.
     fn after(&self, seq: Seq, limit: usize) -> Result<Vec<Logged>, StoreError>;
 
-    /// Events with `from <= event time <= to` that are not late, in event order (time, id), at
-    /// positions up to `until`, handed to `each` one by one.
+    /// Events with `from <= event time <= to` that are not late, in event order (time, id), that were
+    /// there at position `until`, handed to `each` one by one. One that holds longer since then is
+    /// given as it is now.
     fn window(
         &self,
         from: Time,
@@ -116,10 +121,11 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The event of this time and content id.
     fn event(&self, at: Time, id: &EventId) -> Result<Option<Event>, StoreError>;
 
-    /// The newest event time up to `to`, of events that are not late, at positions up to `until`.
+    /// The newest event time up to `to`, of events that are not late and were there at position
+    /// `until`.
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError>;
 
-    /// The oldest event time from `from` on, of events that are not late, at positions up to
+    /// The oldest event time from `from` on, of events that are not late and were there at position
     /// `until`.
     fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError>;
 
@@ -183,8 +189,8 @@ pub struct FiringRow {
     pub starts_at: Time,
     /// How it went on, and where the log tells of it.
     pub firing: Firing,
-    /// If an episode begins with it, when that ends, and whether that is only expected.
-    pub episode: Option<(Option<Time>, bool)>,
+    /// If an episode begins with it, how that goes on.
+    pub episode: Option<Outlook>,
 }
 
 impl FiringRow {

@@ -16,8 +16,6 @@ pub struct Stored<'a> {
     pub log: &'a dyn Log,
     /// How labels become scope.
     pub mapping: &'a Mapping,
-    /// The time as of which it is asked: an end that is expected later has not come.
-    pub now: Time,
 }
 
 impl Stored<'_> {
@@ -25,14 +23,12 @@ impl Stored<'_> {
     /// them.
     fn episode(&self, row: &FiringRow) -> Result<Option<Episode>, StoreError> {
         let told = self.log.event(row.firing.told_at, &row.firing.told)?;
-        let (Some(Event::Alert(report)), Some((ends_at, expected))) = (told, row.episode) else {
+        let (Some(Event::Alert(report)), Some(outlook)) = (told, row.episode) else {
             return Ok(None);
         };
         let (told_at, told) = (row.firing.told_at, row.firing.told);
-        let stretch = Stretch { starts_at: row.starts_at, ends_at, expected, told_at, told };
-        let mut episode = Episode::new(&report, self.mapping, &stretch);
-        episode.settle(self.now);
-        Ok(Some(episode))
+        let stretch = Stretch { starts_at: row.starts_at, outlook, told_at, told };
+        Ok(Some(Episode::new(&report, self.mapping, &stretch)))
     }
 
     fn holder(&self, row: &FiringRow) -> Result<Option<IncidentId>, StoreError> {

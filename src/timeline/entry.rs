@@ -27,6 +27,8 @@ pub enum EntryKind {
     AlertFiring,
     /// An alert stopped.
     AlertResolved,
+    /// An alert's source did not say again that it fires.
+    AlertExpired,
     /// Somebody wrote something.
     Note,
 }
@@ -134,8 +136,9 @@ impl Entry {
         if finished_at == change.started_at { vec![ended] } else { vec![began, ended] }
     }
 
-    /// A symptom's beginning and, once it is over, its end.
-    pub(super) fn of_family(family: &Family) -> Vec<Self> {
+    /// A symptom's beginning and, once it is over, its end. One that is only expected is told when
+    /// it has come: until then the source may say more.
+    pub(super) fn of_family(family: &Family, at: Time) -> Vec<Self> {
         let fired = Self {
             at: family.starts_at,
             kind: EntryKind::AlertFiring,
@@ -153,9 +156,13 @@ impl Entry {
             url: family.head.url.clone(),
             lasted_seconds: None,
         };
-        let ended = family.ends_at.map(|ends_at| Self {
+        let ended = family.ended_at(at).map(|ends_at| Self {
             at: ends_at,
-            kind: EntryKind::AlertResolved,
+            kind: if family.expected {
+                EntryKind::AlertExpired
+            } else {
+                EntryKind::AlertResolved
+            },
             lasted_seconds: Some((ends_at - family.starts_at).num_seconds()),
             ..fired.clone()
         });

@@ -19,12 +19,14 @@ use crate::{
 };
 
 /// An incident's own timeline: its symptoms, suspects and responses from first to last, and of the
-/// cleared changes and the notes those that fall between the first suspect's start and its end.
+/// cleared changes and the notes those that fall between the first suspect's start and its end, as
+/// of `at`.
 pub fn entries(
     incident: &Incident,
     symptoms: &[Family],
     changes: &[Change],
     notes: &[Note],
+    at: Time,
 ) -> Vec<Entry> {
     let roles = roles(incident);
     let told = changes.iter().filter_map(|change| Some((change, roles.get(&change.id)?)));
@@ -33,17 +35,17 @@ pub fn entries(
     let place = place(symptoms, &told);
 
     let lines_of_changes = told.iter().flat_map(|(change, role)| Entry::of_change(change, role));
-    let lines_of_alerts = symptoms.iter().flat_map(Entry::of_family);
+    let lines_of_alerts = symptoms.iter().flat_map(|one| Entry::of_family(one, at));
     let lines_of_notes =
         notes.iter().filter(|note| belongs(note, incident, &span, &place)).map(Entry::of_note);
     in_order(lines_of_changes.chain(lines_of_alerts).chain(lines_of_notes))
 }
 
-/// Everything that is given, whatever it belongs to.
-pub fn between(symptoms: &[Family], changes: &[Change], notes: &[Note]) -> Vec<Entry> {
+/// Everything that is given, whatever it belongs to, as of `at`.
+pub fn between(symptoms: &[Family], changes: &[Change], notes: &[Note], at: Time) -> Vec<Entry> {
     let lines_of_changes =
         changes.iter().flat_map(|change| Entry::of_change(change, &Role::Context));
-    let lines_of_alerts = symptoms.iter().flat_map(Entry::of_family);
+    let lines_of_alerts = symptoms.iter().flat_map(|one| Entry::of_family(one, at));
     let lines_of_notes = notes.iter().map(Entry::of_note);
     in_order(lines_of_changes.chain(lines_of_alerts).chain(lines_of_notes))
 }

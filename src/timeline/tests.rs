@@ -11,6 +11,11 @@ fn time(text: &str) -> Time {
     parse_time(&format!("2023-02-23T{text}:00Z")).unwrap()
 }
 
+/// After everything that these tests tell of.
+fn now() -> Time {
+    time("23:59")
+}
+
 fn scope(service: &str, environment: &str) -> Scope {
     let labels = [("service", service), ("environment", environment)].into_iter().collect();
     Mapping::default().scope(&labels)
@@ -45,6 +50,7 @@ fn episode(id: &str, service: &str, starts: &str, ends: Option<&str>) -> Episode
         labels,
         starts_at: time(starts),
         ends_at: ends.map(time),
+        end_expected: false,
         summary: Some("it is down".to_owned()),
         url: None,
     }
@@ -98,6 +104,7 @@ fn family(of: &Episode) -> FamilySummary {
         onset_to: of.starts_at,
         starts_at: of.starts_at,
         ends_at: of.ends_at,
+        end_expected: of.end_expected,
         episodes: 1,
         summary: None,
     }
@@ -112,6 +119,7 @@ fn incident(members: &[Episode]) -> Incident {
         headline: String::new(),
         started_at: members.iter().map(|episode| episode.starts_at).min().unwrap(),
         ended_at: ends.and_then(|ends| ends.into_iter().max()),
+        expected_end: None,
         closes_at: None,
         alerts: members.iter().map(|episode| episode.id.clone()).collect(),
         families: members.iter().map(family).collect(),
@@ -138,7 +146,8 @@ fn the_whole_story_is_told_in_order_with_roles() {
     incident.cleared = vec![cleared(&innocent)];
     incident.responses = vec![revert.id.clone()];
 
-    let told = entries(&incident, &members, &[revert, innocent, cause], &[note("15:30", "hm")]);
+    let told =
+        entries(&incident, &members, &[revert, innocent, cause], &[note("15:30", "hm")], now());
 
     let seen: Vec<_> =
         told.iter().map(|entry| (entry.at, entry.kind, entry.role.clone())).collect();
@@ -171,7 +180,7 @@ fn a_change_without_a_part_in_it_and_one_cleared_before_it_are_left_out() {
     incident.suspects = vec![suspect(&cause)];
     incident.cleared = vec![cleared(&before)];
 
-    let told = entries(&incident, &members, &[before, cause, elsewhere], &[]);
+    let told = entries(&incident, &members, &[before, cause, elsewhere], &[], now());
 
     assert_eq!(titles(&told), ["nodes at 13:21", "nodes at 13:21", "Down"]);
 }
@@ -183,7 +192,7 @@ fn a_cleared_change_that_runs_into_the_story_is_told() {
     let mut incident = incident(&members);
     incident.cleared = vec![cleared(&long)];
 
-    let told = entries(&incident, &members, &[long], &[]);
+    let told = entries(&incident, &members, &[long], &[], now());
 
     assert_eq!(titles(&told), ["docs at 12:10", "docs at 12:10", "Down"]);
 }
@@ -195,7 +204,7 @@ fn one_moment_reads_changes_alerts_notes() {
     let mut incident = incident(&members);
     incident.suspects = vec![suspect(&cause)];
 
-    let told = entries(&incident, &members, &[cause], &[note("15:06", "so it begins")]);
+    let told = entries(&incident, &members, &[cause], &[note("15:06", "so it begins")], now());
 
     let kinds: Vec<_> = told.iter().map(|entry| entry.kind).collect();
     assert_eq!(
@@ -233,7 +242,7 @@ fn notes_of_another_time_place_or_incident_are_left_out() {
         of(note("19:01", "of its alert, later"), "a1"),
     ];
 
-    let told = entries(&incident, &members, &[], &notes);
+    let told = entries(&incident, &members, &[], &notes, now());
 
     assert_eq!(
         titles(&told),
@@ -259,6 +268,7 @@ fn a_range_tells_everything_in_it() {
         &[episode("a1", "api", "14:30", None)],
         &[canceled, failed, planned],
         &[note("14:40", "done")],
+        now(),
     );
 
     let kinds: Vec<_> = told.iter().map(|entry| entry.kind).collect();
@@ -281,7 +291,7 @@ fn an_entry_survives_its_json() {
     let members = [episode("a1", "api", "15:06", Some("17:00"))];
     let mut incident = incident(&members);
     incident.suspects = vec![suspect(&cause)];
-    let told = entries(&incident, &members, &[cause], &[note("15:30", "hm")]);
+    let told = entries(&incident, &members, &[cause], &[note("15:30", "hm")], now());
 
     let json = serde_json::to_string(&told).unwrap();
 
@@ -344,12 +354,12 @@ proptest! {
     fn the_order_of_what_comes_in_decides_nothing([one, other] in shuffled()) {
         let incident = story(&one.0, &one.1);
         prop_assert_eq!(
-            entries(&incident, &one.0, &one.1, &one.2),
-            entries(&incident, &other.0, &other.1, &other.2)
+            entries(&incident, &one.0, &one.1, &one.2, now()),
+            entries(&incident, &other.0, &other.1, &other.2, now())
         );
         prop_assert_eq!(
-            between(&one.0, &one.1, &one.2),
-            between(&other.0, &other.1, &other.2)
+            between(&one.0, &one.1, &one.2, now()),
+            between(&other.0, &other.1, &other.2, now())
         );
     }
 
@@ -358,7 +368,7 @@ proptest! {
         (episodes, changes, notes) in worlds()
     ) {
         let incident = story(&episodes, &changes);
-        let told = entries(&incident, &episodes, &changes, &notes);
+        let told = entries(&incident, &episodes, &changes, &notes, now());
 
         prop_assert!(told.is_sorted_by_key(|entry| entry.at));
         let ends = |kind| told.iter().filter(|entry| entry.kind == kind).count();

@@ -12,7 +12,7 @@ use super::{
     AHEAD_MAX, Flaw, Item, Normalised, Refused, at_most_items_max, limits, moment::Moment, typed,
     whole,
 };
-use crate::event::{AlertReport, Event, Labels, Time};
+use crate::event::{AlertReport, Labels, Time};
 
 /// The only payload version there is.
 const VERSION: &str = "4";
@@ -37,16 +37,22 @@ fn list<'de, D: Deserializer<'de>, A: Deserialize<'de>>(
     Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
 }
 
+/// An alert as the webhook tells it and the API takes it; a status is said in the webhook only.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an alert: an object")]
-struct RawAlert {
-    status: Option<String>,
+#[serde(
+    rename_all = "camelCase",
+    bound(deserialize = "S: Default + Deserialize<'de>"),
+    expecting = "an alert: an object"
+)]
+pub(super) struct RawAlert<S = Option<String>> {
+    #[serde(default)]
+    status: S,
     labels: Option<Labels>,
     annotations: Option<RawAnnotations>,
     #[serde(default)]
-    starts_at: Moment,
+    pub(super) starts_at: Moment,
     #[serde(default)]
-    ends_at: Moment,
+    pub(super) ends_at: Moment,
     #[serde(rename = "generatorURL")]
     generator_url: Option<String>,
 }
@@ -95,18 +101,8 @@ impl<A: DeserializeOwned> RawWebhook<A> {
 }
 
 impl RawAlert {
-    fn item(self, received: Time) -> Result<Item, Flaw> {
-        let report = self.report(received)?;
-        let events = report.facts().into_iter().map(Event::Alert).collect();
-        Ok(Item { events, id: None })
-    }
-
-    fn report(self, received: Time) -> Result<AlertReport, Flaw> {
-        let labels = self.labels.unwrap_or_default();
-        if !labels.has("alertname") {
-            return Err(Flaw::new("labels.alertname", "is missing"));
-        }
-        limits::labels(&labels)?;
+    fn item(mut self, received: Time) -> Result<Item, Flaw> {
+        let labels = self.take_labels()?;
         let starts_at = limits::time("startsAt", self.starts_at, received, AHEAD_MAX)?
             .ok_or_else(|| Flaw::new("startsAt", "is missing: when did the alert fire?"))?;
         let resolved = match self.status.as_deref() {
@@ -120,14 +116,32 @@ impl RawAlert {
         };
         let ends_at =
             if resolved { Some(end_of(self.ends_at, starts_at, received)?) } else { None };
-        let annotations = self.annotations.unwrap_or_default();
-        Ok(AlertReport {
-            labels,
-            starts_at,
-            ends_at,
-            summary: annotations.words(),
-            url: limits::url(self.generator_url),
-        })
+        Ok(self.told(labels, starts_at, ends_at, None))
+    }
+}
+
+impl<S> RawAlert<S> {
+    /// The labels; without a name an alert is none.
+    pub(super) fn take_labels(&mut self) -> Result<Labels, Flaw> {
+        let labels = self.labels.take().unwrap_or_default();
+        if !labels.has("alertname") {
+            return Err(Flaw::new("labels.alertname", "is missing"));
+        }
+        limits::labels(&labels)?;
+        Ok(labels)
+    }
+
+    /// What it tells, now that its times are known.
+    pub(super) fn told(
+        self,
+        labels: Labels,
+        starts_at: Time,
+        ends_at: Option<Time>,
+        expires_at: Option<Time>,
+    ) -> Item {
+        let summary = self.annotations.unwrap_or_default().words();
+        let url = limits::url(self.generator_url);
+        Item::of_alert(AlertReport { labels, starts_at, ends_at, expires_at, summary, url })
     }
 }
 

@@ -5,6 +5,7 @@
 //! knows the store; no input makes it panic.
 
 pub mod alertmanager;
+pub mod alertmanager_api;
 pub mod case;
 pub mod change;
 mod limits;
@@ -17,7 +18,7 @@ mod tests;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::event::{Event, Labels};
+use crate::event::{AlertReport, Event, Labels};
 
 pub use self::limits::{
     AHEAD_MAX, ITEMS_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, LABEL_VALUES_MAX, LABELS_MAX,
@@ -61,6 +62,12 @@ pub struct Item {
     pub events: Vec<Event>,
     /// The id to tell the sender, for things that can be asked for by it.
     pub id: Option<String>,
+}
+
+impl Item {
+    fn of_alert(report: AlertReport) -> Self {
+        Self { events: report.facts().into_iter().map(Event::Alert).collect(), id: None }
+    }
 }
 
 /// One thing that was posted and not understood; the others of its body are not touched by it.

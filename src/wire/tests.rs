@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Normalised, Refused, alertmanager,
+    Normalised, Refused, alertmanager, alertmanager_api,
     case::{Case, posts},
     change, note,
 };
@@ -15,8 +15,9 @@ use crate::event::{ChangeHistory, Episode, Event, EventId, Labels, Mapping, Time
 
 type Normalise = fn(&[u8], Time) -> Result<Normalised, Refused>;
 
-const SOURCES: [(&str, Normalise); 3] = [
+const SOURCES: [(&str, Normalise); 4] = [
     ("alertmanager", alertmanager::normalise),
+    ("alertmanager_api", alertmanager_api::normalise),
     ("changes", change::normalise),
     ("notes", note::normalise),
 ];
@@ -81,6 +82,25 @@ fn a_resolved_alert_tells_again_what_its_firing_told() {
     let resolved = accepted(alertmanager::normalise, &alert("resolved", "2023-02-23T20:00:00Z"));
     assert!(ids(&firing).is_subset(&ids(&resolved)));
     assert_eq!(ids(&resolved).len(), 2);
+}
+
+/// Prometheus tells an end again for a quarter of an hour, and may have told it to an Alertmanager
+/// too.
+#[test]
+fn an_end_that_is_told_again_and_elsewhere_is_one() {
+    let posted = json!([{
+        "labels": {"alertname": "A", "pod": ""}, "annotations": {"summary": "at 93 %"},
+        "startsAt": "2023-02-23T19:13:00.5Z", "endsAt": "2023-02-23T20:00:00Z",
+    }]);
+    let webhook = json!({"version": "4", "alerts": [{
+        "status": "resolved", "labels": {"alertname": "A"}, "annotations": {"summary": "at 97 %"},
+        "startsAt": "2023-02-23T19:13:00.5Z", "endsAt": "2023-02-23T20:00:00Z",
+    }]});
+    let first = accepted(alertmanager_api::normalise, &posted);
+    let later = parse_time("2023-02-24T00:14:00Z").unwrap();
+    let again = alertmanager_api::normalise(posted.to_string().as_bytes(), later).unwrap();
+    assert_eq!(ids(&first), ids(&again));
+    assert_eq!(ids(&first), ids(&accepted(alertmanager::normalise, &webhook)));
 }
 
 #[test]
@@ -168,7 +188,7 @@ fn an_episode_finds_its_alerts_in_the_case() {
             })
             .unwrap();
         let mut firings = crate::event::Firings::default();
-        firings.absorb(report, Event::Alert(report.clone()).id());
+        firings.absorb(report);
         let identity = mapping.identity(&report.labels);
         let scope = mapping.scope(&report.labels);
         let stretch = firings.stretches().remove(0);

@@ -3,6 +3,8 @@
 //! `cfg(test)` on each module makes clippy know helpers for what they are: tests.
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod answer;
 #[cfg(test)]
 mod chance;
@@ -24,6 +26,8 @@ mod founding;
 mod harness;
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod lists;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! A real Prometheus and a real Alertmanager, configured as `deploy/` shows it: an alert of theirs
-//! and a change of ours become an incident with its suspect, and the end of the alert ends it.
+//! A real Prometheus and a real Alertmanager, or two, configured as `deploy/` shows it: an alert of
+//! theirs and a change of ours become an incident with its suspect, and the end of the alert ends it.
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -12,11 +12,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use serde_json::Value;
 
-use crate::harness::{Daemon, Program, find_program, unpacked_dir};
+use crate::harness::{DEADLINE, Daemon, Program, find_program, unpacked_dir};
 
 /// One alert that pages and one of low urgency, which another team's route takes.
 const RULES: &str = r#"
@@ -37,8 +38,8 @@ groups:
 fn a_real_alert_names_the_change_before_it_and_ends_with_it() {
     let daemon = Daemon::with("[server]\ntoken_file = \"token\"\n");
     let shop = Shop::open();
-    let alertmanager = start_alertmanager(&daemon);
-    let _prometheus = start_prometheus(daemon.dir(), shop.address, alertmanager.address);
+    let alertmanager = start_alertmanager(&daemon, "alone", &["--cluster.listen-address="]);
+    let _prometheus = start_prometheus(&daemon, shop.address, &[alertmanager.address]);
 
     daemon.run(&[
         "change",
@@ -66,7 +67,92 @@ fn a_real_alert_names_the_change_before_it_and_ends_with_it() {
     });
     let story = incident(&over).unwrap();
     assert_eq!(story["state"], "quiet", "{story:#}");
+    let (by_webhook, straight) = told(&daemon);
+    assert!(by_webhook > 0 && straight > 0, "{by_webhook} by webhook, {straight} straight");
     assert_eq!(story["suspects"][0]["change"], "checkout-2.4.1", "{story:#}");
+}
+
+/// Both of the pair post each alert, and Prometheus posts it straight: three senders of two alerts
+/// that fire and end are four facts.
+#[test]
+fn two_alertmanagers_in_a_cluster_and_prometheus_itself_tell_one_set_of_episodes() {
+    let daemon = Daemon::with("[server]\ntoken_file = \"token\"\n");
+    let shop = Shop::open();
+    // Neither waits for what the other has sent, and they hear of it seldom: as when the network
+    // between them is bad.
+    let pair = ["--cluster.peer-timeout=0s", "--cluster.gossip-interval=2s"];
+    let settled = ["--cluster.listen-address=127.0.0.1:0", "--cluster.settle-timeout=100ms"];
+    let one = start_alertmanager(&daemon, "one", &[pair, settled].concat());
+    let peer = format!("--cluster.peer={}", peers(one.address)[0]);
+    let other = start_alertmanager(&daemon, "other", &[&pair[..], &settled, &[&peer]].concat());
+    until("the two are a cluster", || {
+        [one.address, other.address].iter().all(|address| peers(*address).len() == 2)
+    });
+    let _prometheus = start_prometheus(&daemon, shop.address, &[one.address, other.address]);
+
+    shop.fails.store(true, Ordering::SeqCst);
+    let firing = daemon.wait_until("/api/v1/alerts?firing=true", |list| alerts(list).len() == 2);
+    // More webhooks than there are alerts: both of the pair have told of one.
+    until("all have told that they fire", || {
+        let (by_webhook, straight) = told(&daemon);
+        by_webhook >= 3 && straight >= 2
+    });
+
+    shop.fails.store(false, Ordering::SeqCst);
+    let over = daemon.wait_until("/api/v1/alerts?firing=false", |list| alerts(list).len() == 2);
+    until("all have told that they are over", || {
+        let (by_webhook, straight) = told(&daemon);
+        by_webhook >= 6 && straight >= 4
+    });
+
+    let name = |list: &Value| alerts(list).iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(name(&over), name(&firing), "{over:#}");
+    assert_eq!(alerts(&daemon.get("/api/v1/alerts")).len(), 2);
+    assert_eq!(number(&daemon, "antecede_store_rows{store=\"log\"}"), 4);
+}
+
+/// How many alerts came in webhooks, and how many from Prometheus itself.
+fn told(daemon: &Daemon) -> (u64, u64) {
+    let count = |source| -> u64 {
+        let count = |result| {
+            let labels = format!("{{result=\"{result}\",source=\"{source}\"}}");
+            number(daemon, &format!("antecede_ingest_events_total{labels}"))
+        };
+        count("accepted") + count("duplicate")
+    };
+    (count("alertmanager"), count("alertmanager_api"))
+}
+
+/// A metric; one that is not there yet is 0.
+fn number(daemon: &Daemon, name: &str) -> u64 {
+    let text = daemon.try_get("/metrics").unwrap().body;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+fn alerts(list: &Value) -> &[Value] {
+    list["alerts"].as_array().unwrap()
+}
+
+/// The addresses under which the members of an Alertmanager's cluster talk to each other.
+fn peers(alertmanager: SocketAddr) -> Vec<String> {
+    let mut stream = TcpStream::connect(alertmanager).unwrap();
+    write!(stream, "GET /api/v2/status HTTP/1.0\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    let (_, body) = reply.split_once("\r\n\r\n").unwrap();
+    let status: Value = serde_json::from_str(body).unwrap();
+    let peers = status["cluster"]["peers"].as_array().unwrap();
+    peers.iter().map(|peer| peer["address"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Asks until it is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never was so that {what}");
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -144,7 +230,7 @@ impl Server {
     }
 }
 
-fn start_alertmanager(daemon: &Daemon) -> Server {
+fn start_alertmanager(daemon: &Daemon, name: &str, cluster: &[&str]) -> Server {
     let config = adapt(
         daemon.dir(),
         "alertmanager.yml",
@@ -159,8 +245,8 @@ fn start_alertmanager(daemon: &Daemon) -> Server {
     let mut command = Command::new(program);
     command
         .arg(format!("--config.file={}", path(&config)))
-        .arg(format!("--storage.path={}", path(&daemon.dir().join("alertmanager"))))
-        .arg("--cluster.listen-address=");
+        .arg(format!("--storage.path={}", path(&daemon.dir().join(name))))
+        .args(cluster);
     if unpacked_dir().is_dir() {
         // The unpacked one looks for its templates from here.
         command.current_dir(unpacked_dir());
@@ -168,7 +254,9 @@ fn start_alertmanager(daemon: &Daemon) -> Server {
     Server::start(&mut command)
 }
 
-fn start_prometheus(dir: &Path, shop: SocketAddr, alertmanager: SocketAddr) -> Server {
+fn start_prometheus(daemon: &Daemon, shop: SocketAddr, alertmanagers: &[SocketAddr]) -> Server {
+    let dir = daemon.dir();
+    let alertmanagers: Vec<_> = alertmanagers.iter().map(SocketAddr::to_string).collect();
     let rules = dir.join("rules.yml");
     fs::write(&rules, RULES).unwrap();
     let config = adapt(
@@ -176,7 +264,9 @@ fn start_prometheus(dir: &Path, shop: SocketAddr, alertmanager: SocketAddr) -> S
         "prometheus.yml",
         &[
             ("/etc/prometheus/rules.yml", &path(&rules)),
-            ("127.0.0.1:9093", &alertmanager.to_string()),
+            ("127.0.0.1:9093", &alertmanagers.join(", ")),
+            ("127.0.0.1:8377", &daemon.address().to_string()),
+            ("/etc/prometheus/antecede.token", &path(&dir.join("token"))),
             ("127.0.0.1:9100", &shop.to_string()),
             ("scrape_interval: 15s", "scrape_interval: 250ms"),
             ("evaluation_interval: 15s", "evaluation_interval: 250ms"),

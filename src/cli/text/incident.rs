@@ -33,7 +33,7 @@ pub(crate) fn incident(
     suspects(page, incident, changes, clock);
     cleared(page, incident);
     responses(page, incident, changes, clock);
-    symptoms(page, incident, clock);
+    symptoms(page, incident, clock, as_of);
     impact(page, incident, clock);
     if !hints.is_empty() {
         page.heading("NEXT");
@@ -205,15 +205,17 @@ fn responses(page: &mut Page, incident: &Incident, changes: &Changes, clock: Clo
     page.columns(2, &columns, incident.responses.iter().map(row));
 }
 
-fn symptoms(page: &mut Page, incident: &Incident, clock: Clock) {
+fn symptoms(page: &mut Page, incident: &Incident, clock: Clock, as_of: Time) {
     page.heading("SYMPTOMS");
     let row = |family: &FamilySummary| {
+        // An end that is expected is none yet.
+        let end = family.ends_at.filter(|end| !family.end_expected || *end <= as_of);
         let name = match family.episodes {
             1 => family.alertname.clone(),
             times => format!("{} ({times} times)", family.alertname),
         };
         vec![
-            clock.show_span(family.starts_at, family.ends_at),
+            clock.show_span(family.starts_at, end),
             family.severity.clone().unwrap_or_default(),
             name,
             say_place(&family.services, &family.environments),

@@ -43,6 +43,7 @@ const fn event(entry: &Entry) -> &'static str {
         EntryKind::ChangeCanceled => "canceled",
         EntryKind::AlertFiring => "ALERT",
         EntryKind::AlertResolved => "resolved",
+        EntryKind::AlertExpired => "expired",
         EntryKind::Note => "note",
     }
 }

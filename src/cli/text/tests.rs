@@ -89,10 +89,12 @@ fn a_timeline_says_when_what_and_what_for() {
             .scope(&[("service", "karpenter"), ("environment", "staging")].into_iter().collect()),
         starts_at: time("2023-02-23T15:06:00Z"),
         ends_at: Some(time("2023-02-24T01:50:00Z")),
+        end_expected: false,
         summary: Some("Karpenter is logging errors".to_owned()),
         url: None,
     };
-    let entries = timeline::entries(&incident, &[alert], &changes, &[note]);
+    let entries =
+        timeline::entries(&incident, &[alert], &changes, &[note], time("2023-02-24T02:00:00Z"));
     let mut page = Page::new(100);
     timeline(&mut page, &entries);
     assert_golden("timeline.txt", page);

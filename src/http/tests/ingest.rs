@@ -78,16 +78,9 @@ async fn a_body_that_is_no_webhook_is_refused_by_the_name_of_its_field() {
     assert!(reply["detail"].as_str().unwrap().contains("line 2 column 6"), "{reply}");
 }
 
-#[tokio::test]
-async fn a_compressed_body_is_refused_as_such() {
-    let daemon = Daemon::start();
-    let request = warp::test::request().method("POST").path("/api/v1/changes");
-    daemon.send(request.header("content-encoding", "gzip").body("x")).await.problem(415);
-}
-
 /// A log whose queue is full.
 #[derive(Debug)]
-struct FullLog(Arc<dyn Log>);
+pub(super) struct FullLog(pub(super) Arc<dyn Log>);
 
 impl Log for FullLog {
     fn append(&self, _events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>> {

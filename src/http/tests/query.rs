@@ -83,9 +83,16 @@ fn told() -> (Incident, Episode) {
             .into_iter()
             .collect();
     let starts_at = at("2023-02-23T20:17:00Z");
-    let report = AlertReport { labels, starts_at, ends_at: None, summary: None, url: None };
+    let report = AlertReport {
+        labels,
+        starts_at,
+        ends_at: None,
+        expires_at: None,
+        summary: None,
+        url: None,
+    };
     let mut firings = Firings::default();
-    firings.absorb(&report, EventId::of(&report));
+    firings.absorb(&report);
     let scope = Mapping::default().scope(&report.labels);
     let episode = Episode::new(&report.labels, scope, firings.stretches().remove(0));
     let family = FamilySummary {
@@ -97,6 +104,7 @@ fn told() -> (Incident, Episode) {
         onset_to: starts_at,
         starts_at,
         ends_at: None,
+        end_expected: false,
         episodes: 1,
         summary: None,
     };
@@ -105,7 +113,12 @@ fn told() -> (Incident, Episode) {
         environment: "production".to_owned(),
         outage_seconds: 1020,
         degraded_seconds: 0,
-        outages: vec![Outage { from: starts_at, to: at("2023-02-23T20:34:00Z"), ongoing: false }],
+        outages: vec![Outage {
+            from: starts_at,
+            to: at("2023-02-23T20:34:00Z"),
+            ongoing: false,
+            expected_end: None,
+        }],
         degradations: Vec::new(),
     };
     let incident = Incident {
@@ -115,6 +128,7 @@ fn told() -> (Incident, Episode) {
         headline: "no recorded change explains it".to_owned(),
         started_at: starts_at,
         ended_at: None,
+        expected_end: None,
         closes_at: None,
         alerts: vec![episode.id.clone()],
         families: vec![family],

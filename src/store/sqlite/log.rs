@@ -29,7 +29,7 @@ use crate::{
 pub(super) const SCHEMA: Schema = Schema {
     name: "log",
     application_id: i32::from_be_bytes(*b"antL"),
-    migrations: &[include_str!("schema/log_1.sql")],
+    migrations: &[include_str!("schema/log_1.sql"), include_str!("schema/log_2.sql")],
     synchronous: "FULL",
 };
 
@@ -125,7 +125,8 @@ impl Log for SqliteLog {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT seq, at, id, late, body FROM event INDEXED BY event_order \
-                 WHERE at BETWEEN ?1 AND ?2 AND seq <= ?3 AND NOT late ORDER BY at, id",
+                 WHERE at BETWEEN ?1 AND ?2 AND ifnull(first_seq, seq) <= ?3 AND NOT late \
+                 ORDER BY at, id",
             )?;
             let range = (micros(from), micros(to), row_of(until));
             query.query_and_then(range, logged)?.try_for_each(|event| event.map(&mut *each))
@@ -147,7 +148,8 @@ impl Log for SqliteLog {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT at FROM event INDEXED BY event_order \
-                 WHERE at <= ?1 AND seq <= ?2 AND NOT late ORDER BY at DESC LIMIT 1",
+                 WHERE at <= ?1 AND ifnull(first_seq, seq) <= ?2 AND NOT late \
+                 ORDER BY at DESC LIMIT 1",
             )?;
             let newest = query.query_row((micros(to), row_of(until)), |row| row.get(0));
             Ok(newest.optional()?.map(time_of_micros))
@@ -158,7 +160,7 @@ impl Log for SqliteLog {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT at FROM event INDEXED BY event_order \
-                 WHERE at >= ?1 AND seq <= ?2 AND NOT late ORDER BY at LIMIT 1",
+                 WHERE at >= ?1 AND ifnull(first_seq, seq) <= ?2 AND NOT late ORDER BY at LIMIT 1",
             )?;
             let oldest = query.query_row((micros(from), row_of(until)), |row| row.get(0));
             Ok(oldest.optional()?.map(time_of_micros))

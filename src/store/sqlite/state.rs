@@ -18,7 +18,7 @@ use super::{
 use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept, family_id},
     event::{
-        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Time,
+        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Outlook, Time,
         micros, time_of_micros,
     },
     store::{
@@ -152,7 +152,7 @@ impl State for SqliteState {
                 remove(transaction, "family", &family_id(*key, *starts_at))?;
             }
             for one in &batch.incidents {
-                put(transaction, "incident", &one.id.0, (one.started_at, one.ended_at), one)?;
+                put(transaction, "incident", &one.id.0, (one.started_at, one.end()), one)?;
             }
             for one in &batch.changes {
                 put_change(transaction, one)?;
@@ -302,7 +302,10 @@ impl State for SqliteState {
         let next = if rows.len() == EXAMINED_MAX { rows.last() } else { None };
         let next = next.map(|row| (row.starts_at, row.id().0));
         let is_listed = |row: &FiringRow| {
-            row.episode.is_some_and(|(end, _)| page.start.is_none_or(|start| end.is_none_or(|end| end >= start)))
+            row.episode.is_some_and(|outlook| {
+                let end = outlook.end();
+                page.start.is_none_or(|start| end.is_none_or(|end| end >= start))
+            })
         };
         Ok(Paged { items: rows.into_iter().filter(is_listed).collect(), next })
     }
@@ -373,9 +376,8 @@ const FIRING: &str = "starts_at, identity, family, event_at, event, ends_at, exp
                       episode_ends_at, episode_expected";
 
 fn firing(row: &rusqlite::Row<'_>) -> rusqlite::Result<FiringRow> {
-    let end = |end: Option<i64>| end.map(time_of_micros);
     let first: bool = row.get(7)?;
-    let episode = (end(row.get(8)?), row.get(9)?);
+    let episode = outlook(row.get(8)?, row.get(9)?);
     Ok(FiringRow {
         starts_at: time_of_micros(row.get(0)?),
         identity: EventId(row.get(1)?),
@@ -383,11 +385,19 @@ fn firing(row: &rusqlite::Row<'_>) -> rusqlite::Result<FiringRow> {
         firing: Firing {
             told_at: time_of_micros(row.get(3)?),
             told: EventId(row.get(4)?),
-            ends_at: end(row.get(5)?),
-            expected: row.get(6)?,
+            outlook: outlook(row.get(5)?, row.get(6)?),
         },
         episode: first.then_some(episode),
     })
+}
+
+/// How a firing goes on, of its end and whether that is only expected.
+fn outlook(end: Option<i64>, expected: bool) -> Outlook {
+    match (end.map(time_of_micros), expected) {
+        (None, _) => Outlook::Fires,
+        (Some(end), true) => Outlook::Expires(end),
+        (Some(end), false) => Outlook::Ended(end),
+    }
 }
 
 fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
@@ -400,18 +410,18 @@ fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
                episode_ends_at = excluded.episode_ends_at, \
                episode_expected = excluded.episode_expected";
     let FiringRow { identity, family, starts_at, firing, episode } = row;
-    let (episode_ends_at, episode_expected) = episode.unwrap_or_default();
+    let episode_outlook = episode.unwrap_or(Outlook::Fires);
     connection.prepare_cached(sql)?.execute((
         micros(*starts_at),
         identity.0,
         family.0,
         micros(firing.told_at),
         firing.told.0,
-        firing.ends_at.map(micros),
-        firing.expected,
+        firing.outlook.end().map(micros),
+        firing.outlook.is_expected(),
         episode.is_some(),
-        episode_ends_at.map(micros),
-        episode_expected,
+        episode_outlook.end().map(micros),
+        episode_outlook.is_expected(),
     ))?;
     Ok(())
 }

@@ -37,11 +37,17 @@ impl Default for Limits {
     }
 }
 
+/// An event whose time is that of its receipt, and which is there already from within this time
+/// before, is a post that was tried again: its sender never heard of the first.
+const RETRIED_WITHIN: i64 = 2 * 60 * 1_000_000;
+
 /// An event, ready to be written.
 #[derive(Debug)]
 pub(super) struct Row {
     at: i64,
+    at_assumed: bool,
     id: EventId,
+    valid_until: Option<i64>,
     body: String,
 }
 
@@ -50,7 +56,21 @@ impl Row {
     pub(super) fn of(event: &Event) -> Result<Self, StoreError> {
         let body = serde_json::to_string(event)
             .map_err(|error| StoreError::Unavailable(format!("an event is no JSON: {error}")))?;
-        Ok(Self { at: micros(event.time()), id: event.id(), body })
+        Ok(Self {
+            at: micros(event.time()),
+            at_assumed: event.is_time_assumed(),
+            id: event.id(),
+            valid_until: event.holds_until().map(micros),
+            body,
+        })
+    }
+
+    /// Whether the log has it from a short time before; only for those whose time is assumed.
+    fn was_tried_before(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM event INDEXED BY event_assumed \
+                   WHERE at_assumed AND id = ?1 AND at BETWEEN ?2 AND ?3)";
+        let since = self.at.saturating_sub(RETRIED_WITHIN);
+        connection.prepare_cached(sql)?.query_row((self.id.0, since, self.at), |row| row.get(0))
     }
 
     /// What it weighs in the queue.
@@ -188,13 +208,10 @@ impl Ledger {
             self.database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read each time: after a failure, the file alone knows how far it came.
         let mut head = Head::read(&transaction)?;
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO event (seq, at, id, late, body) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT (at, id) DO NOTHING",
-        )?;
+        let mut insert = transaction.prepare_cached(INSERT)?;
         let mut appended = Vec::with_capacity(requests.len());
         for rows in requests {
-            let new = rows.iter().map(|row| head.add(&mut insert, row, self.horizon));
+            let new = rows.iter().map(|row| head.add(&transaction, &mut insert, row, self.horizon));
             let new = new.collect::<rusqlite::Result<_>>()?;
             appended.push(Appended { seq: seq_of(head.seq), new });
         }
@@ -205,6 +222,16 @@ impl Ledger {
         Ok(appended)
     }
 }
+
+/// Adds a row. One that has its time and id makes way for it where this one holds longer or, of
+/// equals, has the greater body: whatever the order in which they come, the same one is left.
+const INSERT: &str = "\
+    INSERT INTO event (seq, at, id, late, body, valid_until, at_assumed) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+    ON CONFLICT (at, id) DO UPDATE SET seq = excluded.seq, first_seq = ifnull(first_seq, seq), \
+    body = excluded.body, valid_until = excluded.valid_until \
+    WHERE (ifnull(excluded.valid_until, 9223372036854775807), excluded.body) \
+    > (ifnull(valid_until, 9223372036854775807), body)";
 
 impl Head {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
@@ -220,20 +247,27 @@ impl Head {
         connection.prepare_cached(sql)?.execute((self.seq, self.rows)).map(drop)
     }
 
-    /// Adds a row at the end, unless the log has it; whether it was new.
+    /// Adds a row at the end, unless the log has one that tells as much; whether it told more.
     fn add(
         &mut self,
+        connection: &Connection,
         insert: &mut CachedStatement<'_>,
         row: &Row,
         horizon: i64,
     ) -> rusqlite::Result<bool> {
-        let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
-        let added = insert.execute((self.seq + 1, row.at, row.id.0, late, &row.body))?;
-        if added == 0 {
+        if row.at_assumed && row.was_tried_before(connection)? {
             return Ok(false);
         }
-        *self =
-            Self { seq: self.seq + 1, rows: self.rows + 1, newest: self.newest.max(Some(row.at)) };
+        let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
+        let seq = self.seq + 1;
+        let Row { at, id, body, valid_until, at_assumed } = row;
+        let written = insert.execute((seq, at, id.0, late, body, valid_until, at_assumed))?;
+        if written == 0 {
+            return Ok(false);
+        }
+        // Where the row took another's place, nothing was inserted.
+        let inserted = i64::from(connection.last_insert_rowid() == seq);
+        *self = Self { seq, rows: self.rows + inserted, newest: self.newest.max(Some(row.at)) };
         Ok(true)
     }
 }

@@ -84,9 +84,9 @@ fn a_newer_schema_is_refused_with_both_versions() {
     for file in ["log.db", "state.db"] {
         shell(dir.path(), file).pragma_update(None, "user_version", 7).unwrap();
     }
-    let says = "its schema is version 7, this one knows versions up to 1";
-    assert_refused(&refusal(dir.path()), "log.db", says);
-    assert_refused(&state_refusal(dir.path()), "state.db", says);
+    let says = |known| format!("its schema is version 7, this one knows versions up to {known}");
+    assert_refused(&refusal(dir.path()), "log.db", &says(2));
+    assert_refused(&state_refusal(dir.path()), "state.db", &says(1));
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn incident(n: usize, span: Span, none_probability: f64) -> Incident {
         headline: format!("the {n}th"),
         started_at: at(span.0),
         ended_at: end_of(span),
+        expected_end: None,
         closes_at: None,
         alerts: Vec::new(),
         families: Vec::new(),
@@ -65,6 +66,7 @@ fn episode(n: usize, span: Span) -> Episode {
         scope: Scope::default(),
         starts_at: at(span.0),
         ends_at: end_of(span),
+        end_expected: false,
         summary: None,
         url: None,
     }

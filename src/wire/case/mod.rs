@@ -179,7 +179,10 @@ impl Told {
             return Err(Flaw::new("ends_at", "is before starts_at"));
         }
         let summary = limits::words(raw.summary);
-        Ok(Self::Alert(raw.id, AlertReport { labels, starts_at, ends_at, summary, url: None }))
+        Ok(Self::Alert(
+            raw.id,
+            AlertReport { labels, starts_at, ends_at, expires_at: None, summary, url: None },
+        ))
     }
 
     fn note(raw: RawNote) -> Result<Self, Flaw> {
