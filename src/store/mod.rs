@@ -272,7 +272,8 @@ pub trait View {
         keep: &dyn Fn(&Episode) -> bool,
     ) -> Result<Paged<(Episode, Option<IncidentId>)>, StoreError>;
 
-    /// The ids of the episodes of one incident, symptom by symptom, at most `limit`.
+    /// The ids of the episodes of one incident, by start, of one start the smallest first; at most
+    /// `limit`.
     fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError>;
 
     /// Notes with `start <= at <= end`, oldest first, at most `limit`.
@@ -331,6 +332,9 @@ pub trait State: fmt::Debug + Send + Sync {
 
     /// As [`View::symptoms`].
     fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError>;
+
+    /// As [`View::members`].
+    fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError>;
 
     /// The families that began at `from` or later, by start.
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError>;

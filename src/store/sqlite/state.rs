@@ -257,6 +257,34 @@ impl State for SqliteState {
         })
     }
 
+    fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
+        self.readers.read(|connection| {
+            let mut families = connection.prepare_cached(
+                "SELECT key, starts_at, ends_at FROM family WHERE incident = ?1 ORDER BY starts_at, id",
+            )?;
+            let mut members: Vec<FiringRow> = Vec::new();
+            let mut families = families.query([&incident.0])?;
+            while let Some(family) = families.next()? {
+                let (key, from): (i64, i64) = (family.get(0)?, family.get(1)?);
+                let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX);
+                let last = members.last().map(|row| micros(row.starts_at));
+                if members.len() >= limit && last.is_none_or(|last| last < from) {
+                    break;
+                }
+                let mut begun = connection.prepare_cached(&format!(
+                    "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE family = ?1 \
+                     AND starts_at BETWEEN ?2 AND ?3 AND first ORDER BY starts_at, identity LIMIT ?4"
+                ))?;
+                for row in begun.query_map((key, from, to, limit_of(limit)), firing)? {
+                    members.push(row?);
+                }
+                members.sort_by_key(|row| (row.starts_at, row.identity));
+                members.truncate(limit);
+            }
+            Ok(members.iter().map(FiringRow::id).collect())
+        })
+    }
+
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
         let sql = "SELECT id, body, part, incident FROM family \
                    WHERE starts_at >= ?1 ORDER BY starts_at, id";
@@ -309,7 +337,8 @@ impl State for SqliteState {
             "SELECT {FIRING} FROM alert WHERE starts_at = ?1 AND identity BETWEEN ?2 AND ?3 AND first"
         );
         let rows = self.all(&sql, (micros(starts_at), from, to), |row| Ok(firing(row)?))?;
-        Ok(rows.into_iter().next())
+        // Another spelling of its start or of its hash is no id.
+        Ok(rows.into_iter().find(|row| row.id() == *id))
     }
 
     fn firings_of(
