@@ -239,3 +239,35 @@ fn times_are_rfc3339_or_unix_seconds() {
         assert!(parse_time(text).is_err(), "{text:?}");
     }
 }
+
+proptest! {
+    #[test]
+    fn an_episodes_id_tells_its_start_and_half_of_its_alerts_hash(
+        start in prop_oneof![-8_000_000_000_000_000_i64..8_000_000_000_000_000, -2_i64..3],
+        hash in any::<[u8; 16]>(),
+    ) {
+        let id = EpisodeId::new(time_of_micros(start), &EventId(hash));
+        let (starts_at, half) = id.parts().unwrap();
+        prop_assert_eq!(starts_at, time_of_micros(start));
+        prop_assert_eq!(&half[..], &hash[..IDENTITY_BYTES]);
+    }
+
+    #[test]
+    fn episodes_ids_sort_by_start_then_by_hash(
+        // Until the year 2112.
+        starts in proptest::array::uniform2(0_i64..1 << 52),
+        hashes in proptest::array::uniform2(any::<[u8; 16]>()),
+        same_start in any::<bool>(),
+    ) {
+        let starts = if same_start { [starts[0]; 2] } else { starts };
+        let id = |n: usize| EpisodeId::new(time_of_micros(starts[n]), &EventId(hashes[n]));
+        let key = |n: usize| (starts[n], &hashes[n][..IDENTITY_BYTES]);
+        prop_assert_eq!(id(0).cmp(&id(1)), key(0).cmp(&key(1)));
+    }
+
+    #[test]
+    fn what_is_no_episodes_id_has_no_parts(text in "(alt_)?[0-9a-fé]{0,15}|inc_[0-9a-f]{29}|alt_[g-z]{29}|.{0,40}") {
+        let parts = EpisodeId(text.clone()).parts();
+        prop_assert!(parts.is_none() || text.starts_with("alt_") && text.len() > 20, "{text}");
+    }
+}
