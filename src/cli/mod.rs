@@ -18,7 +18,7 @@ mod story;
 pub mod test_rules;
 mod text;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use super::{
     text::{self, Changes, Hint, Page},
 };
 use crate::{
-    correlate::{Incident, IncidentId},
+    correlate::{Incident, Told},
     event::{Change, ChangeId, Time, show_time},
     timeline::Entry,
 };
@@ -19,7 +19,7 @@ use crate::{
 /// A page of incidents.
 #[derive(Debug, Deserialize)]
 pub(super) struct IncidentList {
-    pub(super) incidents: Vec<Incident>,
+    pub(super) incidents: Vec<Told>,
     /// Where the next page begins, when there is one.
     #[serde(default)]
     next: Option<String>,
@@ -60,9 +60,10 @@ pub(super) async fn incidents(args: &Incidents, format: Format) -> anyhow::Resul
         Format::Text => {
             let list: IncidentList = understand(&reply)?;
             let mut page = Page::new(text::terminal_width());
-            text::incidents(&mut page, &list.incidents);
+            let incidents: Vec<_> = list.incidents.into_iter().map(|told| told.incident).collect();
+            text::incidents(&mut page, &incidents);
             print(&page.into_text())?;
-            if list.incidents.is_empty() {
+            if incidents.is_empty() {
                 say("no incidents");
             } else if list.next.is_some() {
                 say("there are more: ask with a greater --limit, or for a --start and --end");
@@ -178,7 +179,7 @@ async fn id_or_newest(
     let query = [("limit", "1".to_owned())];
     let reply = client.ask(&["api", "v1", "incidents"], &query, moment).await?;
     let list: IncidentList = understand(&reply)?;
-    Ok(list.incidents.into_iter().next().map(|Incident { id: IncidentId(id), .. }| id))
+    Ok(list.incidents.into_iter().next().map(|told| told.incident.id.0))
 }
 
 fn no_incident() -> Outcome {

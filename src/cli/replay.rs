@@ -141,13 +141,7 @@ impl<'a> Names<'a> {
 }
 
 /// The same for people.
-fn page(
-    args: &Replay,
-    case: &Case,
-    incidents: &[Told],
-    changes: &Changes,
-    until: Time,
-) -> Page {
+fn page(args: &Replay, case: &Case, incidents: &[Told], changes: &Changes, until: Time) -> Page {
     let mut page = Page::new(text::terminal_width());
     page.strong(&case.title, &format!("as of {}", text::show_moment(until)));
     if incidents.is_empty() {

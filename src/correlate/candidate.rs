@@ -120,7 +120,8 @@ impl Changes {
     }
 
     fn arrange(&mut self) {
-        let mut order: Vec<_> = (0..self.entries.len()).filter(|slot| self.get(*slot).is_some()).collect();
+        let mut order: Vec<_> =
+            (0..self.entries.len()).filter(|slot| self.get(*slot).is_some()).collect();
         order.sort_by_cached_key(|slot| {
             self.get(*slot).map(|change| (change.started_at, change.content(), change.id.clone()))
         });
@@ -198,7 +199,10 @@ fn differs_from(old: Option<&Change>, new: &Change) -> Option<Time> {
 }
 
 /// The change sets of the changes, by start; planned ones are not yet.
-fn candidates<'c>(order: &[Slot], change_in: impl Fn(Slot) -> Option<&'c Change>) -> Vec<Candidate> {
+fn candidates<'c>(
+    order: &[Slot],
+    change_in: impl Fn(Slot) -> Option<&'c Change>,
+) -> Vec<Candidate> {
     let mut sets: Vec<Candidate> = Vec::new();
     // The latest set that has a key.
     let mut latest: BTreeMap<Key, usize> = BTreeMap::new();

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    course::{Course, Run, Span, Covered},
+    course::{Course, Covered, Run, Span},
     model::{Model, Settings},
     time::Interval,
 };
@@ -294,13 +294,7 @@ impl Families {
 
     /// Makes the key's families those that its course tells of. `new` holds the episodes that may
     /// have become the first of one.
-    fn settle(
-        &mut self,
-        place: usize,
-        new: &[Span],
-        head: &dyn Fn(&Span) -> Head,
-        model: &Model,
-    ) {
+    fn settle(&mut self, place: usize, new: &[Span], head: &dyn Fn(&Span) -> Head, model: &Model) {
         let Some(known) = self.known.get_mut(place) else { return };
         let key = Arc::clone(&known.key);
         let runs = known.course.runs(REFIRE_GAP);
@@ -310,7 +304,10 @@ impl Families {
             let begun = new.iter().filter(|span| span.starts_at == run.from);
             let first = begun.min_by(|one, other| one.id.cmp(&other.id));
             let same = held.iter().find(|slot| {
-                self.slots.get(**slot).and_then(Option::as_ref).is_some_and(|(_, family, _)| family.starts_at == run.from)
+                self.slots
+                    .get(**slot)
+                    .and_then(Option::as_ref)
+                    .is_some_and(|(_, family, _)| family.starts_at == run.from)
             });
             match (same, first) {
                 (Some(slot), first) => {
@@ -413,10 +410,7 @@ impl Families {
     }
 
     /// All families from one that comes after this place in the order on.
-    pub(super) fn after(
-        &self,
-        last: Option<&Turn>,
-    ) -> impl Iterator<Item = (&Turn, Slot)> {
+    pub(super) fn after(&self, last: Option<&Turn>) -> impl Iterator<Item = (&Turn, Slot)> {
         let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let range = self.order.range((from, std::ops::Bound::Unbounded));
         range.map(|(place, slot)| (place, *slot))
@@ -425,7 +419,9 @@ impl Families {
     /// What is no longer there, and is not there again: key and start.
     pub(super) fn take_gone(&mut self) -> Vec<(Arc<FamilyKey>, Time)> {
         let gone = std::mem::take(&mut self.gone).into_iter();
-        gone.filter(|place| !self.order.contains_key(place)).map(|(start, key)| (key, start)).collect()
+        gone.filter(|place| !self.order.contains_key(place))
+            .map(|(start, key)| (key, start))
+            .collect()
     }
 
     /// The family of a key that an episode with this start is in.
@@ -454,12 +450,7 @@ impl Families {
     }
 
     /// Takes in a family that was kept, with its part of the course; those of one key by start.
-    pub(super) fn restore(
-        &mut self,
-        mut family: Family,
-        part: Course,
-        model: &Model,
-    ) -> Slot {
+    pub(super) fn restore(&mut self, mut family: Family, part: Course, model: &Model) -> Slot {
         let onset = onset(&family.head, family.starts_at, &model.settings);
         (family.onset_from, family.onset_to) = (onset.from, onset.to);
         let place = self.place(FamilyKey::clone(&family.key));

@@ -179,7 +179,8 @@ impl Fold {
             }
             told.insert(id, Arc::clone(story));
         }
-        news.incidents.sort_by(|one, other| (one.started_at, &one.id).cmp(&(other.started_at, &other.id)));
+        news.incidents
+            .sort_by(|one, other| (one.started_at, &one.id).cmp(&(other.started_at, &other.id)));
         let gone = self.told.keys().filter(|id| !told.contains_key(id));
         news.incidents_gone = gone.cloned().collect();
         self.told = told;

@@ -315,8 +315,7 @@ impl Story {
         known.into_iter().any(|there| {
             let here = self.causes.iter().find(|cause| cause.candidate == there.candidate);
             here.is_some_and(|here| {
-                let raised =
-                    odds(here.probability) * odds(there.probability) / odds(here.prior);
+                let raised = odds(here.probability) * odds(there.probability) / odds(here.prior);
                 here.probability >= SHARED_LEAST && raised >= odds(LIKELY)
             })
         })

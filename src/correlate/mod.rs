@@ -27,7 +27,7 @@ pub use self::{
         Answer, Assessment, Cleared, Evidence, FamilySummary, Impact, Incident, IncidentId, Outage,
         State, Suspect, Term, Told,
     },
-    course::{Span, Covered},
+    course::{Covered, Span},
     family::{Family, FamilyKey, FamilyRef, Head, family_id},
     fold::{Fold, Kept, News, Part},
     model::{Model, OnsetHint, Settings},

@@ -8,7 +8,9 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     catalog::{Catalog, Service},
-    event::{Action, AlertReport, Change, ChangeId, ChangeReport, Kind, Labels, Status, parse_time},
+    event::{
+        Action, AlertReport, Change, ChangeId, ChangeReport, Kind, Labels, Status, parse_time,
+    },
     rules::RuleSet,
 };
 

@@ -91,7 +91,11 @@ impl Teller<'_> {
             evidence.push(Evidence {
                 kind: Term::Lag,
                 nats: odds.lag,
-                text: format!("{}; it {}", self.lag(&odds.anchor, family), self.by_itself(&odds.anchor)),
+                text: format!(
+                    "{}; it {}",
+                    self.lag(&odds.anchor, family),
+                    self.by_itself(&odds.anchor)
+                ),
             });
         }
         for (tie, scope, rule) in &odds.ties {
@@ -178,28 +182,28 @@ impl Teller<'_> {
 
     /// How what was changed stands to what is sick.
     fn relation(&self, change: &Change, family: &Family) -> String {
-    match &relation(change, family.labels(), &self.ground.model.catalog).way {
-        Way::Same { service } => format!("it changed {service} itself"),
-        Way::Below { user, used, hops: 1 } => format!("{user} depends on {used}"),
-        Way::Below { user, used, hops } => {
-            format!("{user} depends on {used}, {hops} dependencies away")
-        }
-        Way::Above { user, used, hops: 1 } => format!("{user}, which it changed, uses {used}"),
-        Way::Above { user, used, hops } => {
-            format!("{user}, which it changed, uses {used}, {hops} dependencies away")
-        }
-        Way::Place { name, value } => format!("both are in {name} {value}"),
-        Way::Unknown => {
-            let services: Vec<_> = change.scope.services().collect();
-            let sick = if family.key.services.is_empty() {
-                family.key.alertname.clone()
-            } else {
-                family.key.services.join(", ")
-            };
-            format!("nothing recorded ties {} to {sick}", services.join(", "))
+        match &relation(change, family.labels(), &self.ground.model.catalog).way {
+            Way::Same { service } => format!("it changed {service} itself"),
+            Way::Below { user, used, hops: 1 } => format!("{user} depends on {used}"),
+            Way::Below { user, used, hops } => {
+                format!("{user} depends on {used}, {hops} dependencies away")
+            }
+            Way::Above { user, used, hops: 1 } => format!("{user}, which it changed, uses {used}"),
+            Way::Above { user, used, hops } => {
+                format!("{user}, which it changed, uses {used}, {hops} dependencies away")
+            }
+            Way::Place { name, value } => format!("both are in {name} {value}"),
+            Way::Unknown => {
+                let services: Vec<_> = change.scope.services().collect();
+                let sick = if family.key.services.is_empty() {
+                    family.key.alertname.clone()
+                } else {
+                    family.key.services.join(", ")
+                };
+                format!("nothing recorded ties {} to {sick}", services.join(", "))
+            }
         }
     }
-}
 
     /// How often the alert begins without a cause.
     fn by_itself(&self, tie: &Tie) -> String {

@@ -20,9 +20,7 @@ use crate::{
     correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Window},
     event::{AlertReport, Event, EventId, Firing, Time},
     metrics::Metrics,
-    store::{
-        FiringRow, Log, Logged, Position, Seq, State, StateBatch, StoreError, Stored,
-    },
+    store::{FiringRow, Log, Logged, Position, Seq, State, StateBatch, StoreError, Stored},
 };
 use alerts::{Alerts, Kept};
 
@@ -210,7 +208,10 @@ impl Engine {
         let until = self.log.end()?;
         let mapping = self.model.mapping_hash();
         if position.seq > until {
-            tracing::warn!(position = position.seq.0, "the state is ahead of the log: it is rebuilt");
+            tracing::warn!(
+                position = position.seq.0,
+                "the state is ahead of the log: it is rebuilt"
+            );
             self.state.clear()?;
         } else if !position.mapping.is_empty() && position.mapping != mapping {
             tracing::info!("labels become scope in another way: the state is rebuilt");
@@ -218,7 +219,9 @@ impl Engine {
         } else {
             self.position = position.seq;
             if !position.config.is_empty() && position.config != self.model.hash() {
-                tracing::info!("the configuration is another: what is within the horizon is judged anew");
+                tracing::info!(
+                    "the configuration is another: what is within the horizon is judged anew"
+                );
             }
         }
         self.alerts = Alerts::read(self.state.as_ref(), position.recent)?;
@@ -384,11 +387,7 @@ impl Engine {
 
     /// Keeps what was said of the incidents that began before the horizon: the window may not hold
     /// all of their causes any more. One that goes on still grows.
-    fn freeze(
-        &self,
-        incidents: Vec<Incident>,
-        before: Time,
-    ) -> Result<Vec<Incident>, StoreError> {
+    fn freeze(&self, incidents: Vec<Incident>, before: Time) -> Result<Vec<Incident>, StoreError> {
         incidents
             .into_iter()
             .map(|incident| {

@@ -31,9 +31,8 @@ impl Filters {
     /// Whether the alert may have been seen.
     pub(super) fn may_hold(&self, identity: &EventId) -> bool {
         self.filters.iter().any(|filter| {
-            probes(identity, filter.bits.len()).all(|(byte, bit)| {
-                filter.bits.get(byte).is_some_and(|held| held & bit != 0)
-            })
+            probes(identity, filter.bits.len())
+                .all(|(byte, bit)| filter.bits.get(byte).is_some_and(|held| held & bit != 0))
         })
     }
 
@@ -82,4 +81,94 @@ fn probes(identity: &EventId, bytes: usize) -> impl Iterator<Item = (usize, u8)>
         let bit = one.wrapping_add(n.wrapping_mul(other)) % bits;
         (usize::try_from(bit / 8).unwrap_or(usize::MAX), 1 << (bit % 8))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        event::time_of_micros,
+        store::{SqliteState, State as _, StateBatch},
+    };
+
+    fn at(second: u32) -> Time {
+        time_of_micros(i64::from(second) * 1_000_000)
+    }
+
+    /// The nth of endlessly many alerts.
+    fn identity(n: u32) -> EventId {
+        EventId::of(&n)
+    }
+
+    /// Filters that know the alerts before the nth.
+    fn holding(n: u32) -> Filters {
+        let mut filters = Filters::default();
+        (0..n).for_each(|n| filters.insert(&identity(n), at(n)));
+        filters
+    }
+
+    #[test]
+    fn an_alert_that_was_put_in_is_held_in_whichever_filter_and_hardly_any_other() {
+        let first = u32::try_from(FIRST).unwrap();
+        let filters = holding(first + first / 2);
+        assert_eq!(filters.filters.len(), 2, "the first is full");
+        let held = |n: &u32| filters.may_hold(&identity(*n));
+        assert!((0..first + first / 2).all(|n| held(&n)));
+        // One in two thousand, once a filter is full; here are two, of which one is.
+        let others = 200_000;
+        let taken = (1 << 31..(1 << 31) + others).filter(held).count();
+        assert!(taken < 200, "{taken} of {others} are taken for another");
+    }
+
+    #[test]
+    fn each_filter_is_twice_as_large_as_the_last_and_knows_its_newest_alert() {
+        let first = u32::try_from(FIRST).unwrap();
+        let [one, other] = &holding(first + 3).filters[..] else { panic!("two filters") };
+        assert_eq!(other.bits.len(), 2 * one.bits.len());
+        assert_eq!((one.id, one.count, one.newest), (0, FIRST, at(first - 1)));
+        assert_eq!((other.id, other.count, other.newest), (1, 3, at(first + 2)));
+    }
+
+    #[test]
+    fn only_what_differs_from_what_is_written_is_written() {
+        let first = u32::try_from(FIRST).unwrap();
+        let mut filters = holding(first - 1);
+        let mut written = || {
+            let ids = filters.take_unwritten().iter().map(|seen| seen.id).collect::<Vec<_>>();
+            filters.insert(&identity(7), at(0));
+            ids
+        };
+        assert_eq!(written(), [0]);
+        assert_eq!(written(), [0], "the last that fits");
+        assert_eq!(written(), [1]);
+        drop(filters.take_unwritten());
+        assert_eq!(filters.take_unwritten(), []);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        #[test]
+        fn filters_come_back_from_the_state_as_they_were(
+            known in prop::collection::btree_map(any::<u32>(), any::<u32>(), 0..50),
+            more in prop::collection::btree_map(any::<u32>(), any::<u32>(), 0..50),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let state = SqliteState::open(dir.path()).unwrap();
+            let mut filters = Filters::default();
+            for batch in [&known, &more] {
+                for (n, start) in batch {
+                    filters.insert(&identity(*n), at(*start));
+                }
+                let seen = filters.take_unwritten();
+                state.commit(&StateBatch { seen, ..StateBatch::default() }).unwrap();
+            }
+            let read = Filters::new(state.seen().unwrap());
+            prop_assert_eq!(&read.filters, &filters.filters);
+            prop_assert!(read.unwritten.is_empty());
+            prop_assert!(known.keys().chain(more.keys()).all(|n| read.may_hold(&identity(*n))));
+        }
+    }
 }

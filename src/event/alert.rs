@@ -158,8 +158,7 @@ impl Firing {
     pub fn join(&mut self, other: &Self) {
         self.outlook = self.outlook.max(other.outlook);
         // A report that it fires is of its start, and so earlier than one of its end.
-        (self.told_at, self.told) =
-            (self.told_at, self.told).min((other.told_at, other.told));
+        (self.told_at, self.told) = (self.told_at, self.told).min((other.told_at, other.told));
     }
 }
 

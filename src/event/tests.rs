@@ -59,7 +59,7 @@ prop_compose! {
 fn firings(reports: &[AlertReport]) -> Firings {
     let mut firings = Firings::default();
     for report in reports {
-        firings.absorb(report);
+        firings.absorb(report, Event::Alert(report.clone()).id());
     }
     firings
 }
@@ -248,19 +248,20 @@ fn an_end_whose_sender_did_not_know_the_start_ends_what_fires() {
 fn the_words_are_those_of_the_report_that_holds_longest() {
     let said =
         |minute, words: &str| AlertReport { summary: Some(words.to_owned()), ..expires(0, minute) };
-    let reports = [said(6, "at 93 %"), said(4, "at 97 %"), said(5, "at 99 %")];
-    for turn in 0..reports.len() {
-        let mut reports = reports.clone();
-        reports.rotate_left(turn);
-        let stretch = firings(&reports).stretches().remove(0);
-        assert_eq!(stretch.summary.as_deref(), Some("at 93 %"));
+    let reports = [said(6, "at 93 %"), said(4, "at 97 %"), said(5, "at 99 %"), said(5, "at 9 %")];
+    for one in &reports {
+        for other in &reports {
+            assert!(!(one.outdoes(other) && other.outdoes(one)), "{one:?} {other:?}");
+        }
+        assert!(*one == reports[0] || reports[0].outdoes(one));
     }
+    assert!(reports[2].outdoes(&reports[3]) || reports[3].outdoes(&reports[2]));
 }
 
 #[test]
 fn an_episode_whose_end_is_expected_fires_until_then() {
     let stretch = firings(&[expires(0, 4)]).stretches().remove(0);
-    let episode = Episode::new(&Labels::default(), Scope::default(), stretch);
+    let episode = Episode::new(&expires(0, 4), &Mapping::default(), &stretch);
     assert_eq!((episode.ends_at, episode.end_expected), (Some(at(4)), true));
     assert_eq!([0, 3, 4].map(|minute| episode.fires_at(at(minute))), [true, true, false]);
 }
@@ -360,5 +361,37 @@ fn times_are_rfc3339_or_unix_seconds() {
     }
     for text in ["", "yesterday", "1.5.2", "12:00", "1e9", "-"] {
         assert!(parse_time(text).is_err(), "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_episodes_id_tells_its_start_and_half_of_its_alerts_hash(
+        start in prop_oneof![-8_000_000_000_000_000_i64..8_000_000_000_000_000, -2_i64..3],
+        hash in any::<[u8; 16]>(),
+    ) {
+        let id = EpisodeId::new(time_of_micros(start), &EventId(hash));
+        let (starts_at, half) = id.parts().unwrap();
+        prop_assert_eq!(starts_at, time_of_micros(start));
+        prop_assert_eq!(&half[..], &hash[..IDENTITY_BYTES]);
+    }
+
+    #[test]
+    fn episodes_ids_sort_by_start_then_by_hash(
+        // Until the year 2112.
+        starts in proptest::array::uniform2(0_i64..1 << 52),
+        hashes in proptest::array::uniform2(any::<[u8; 16]>()),
+        same_start in any::<bool>(),
+    ) {
+        let starts = if same_start { [starts[0]; 2] } else { starts };
+        let id = |n: usize| EpisodeId::new(time_of_micros(starts[n]), &EventId(hashes[n]));
+        let key = |n: usize| (starts[n], &hashes[n][..IDENTITY_BYTES]);
+        prop_assert_eq!(id(0).cmp(&id(1)), key(0).cmp(&key(1)));
+    }
+
+    #[test]
+    fn what_is_no_episodes_id_has_no_parts(text in "(alt_)?[0-9a-fé]{0,15}|inc_[0-9a-f]{29}|alt_[g-z]{29}|.{0,40}") {
+        let parts = EpisodeId(text.clone()).parts();
+        prop_assert!(parts.is_none() || text.starts_with("alt_") && text.len() > 20, "{text}");
     }
 }

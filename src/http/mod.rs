@@ -16,7 +16,7 @@ mod route;
 mod server;
 mod view;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub use self::{auth::Tokens, server::serve};

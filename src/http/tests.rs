@@ -31,6 +31,7 @@ const BODY_MAX: usize = 64 << 10;
 
 /// A daemon without its engine: what is assessed is what a test says.
 struct Daemon {
+    log: Arc<dyn Log>,
     state: Arc<SqliteState>,
     assessed: watch::Sender<Seq>,
     ready: watch::Sender<bool>,
@@ -59,7 +60,7 @@ impl Daemon {
         let (ready, readiness) = watch::channel(false);
         let log = log(Arc::new(on_disk));
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
-        let engine = Handle::new(model, log, contract, assessed_so_far);
+        let engine = Handle::new(model, Arc::clone(&log), contract, assessed_so_far);
         let api = Api::new(Parts {
             engine,
             config: "c0ffee".to_owned(),
@@ -68,7 +69,7 @@ impl Daemon {
             body_bytes_max: BODY_MAX,
             ready: readiness,
         });
-        Self { state, assessed, ready, api, _dir: dir }
+        Self { log, state, assessed, ready, api, _dir: dir }
     }
 
     async fn send(&self, request: RequestBuilder) -> Reply {

@@ -69,10 +69,9 @@ impl View for Assessment {
 
     fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
         let held = self.episodes.iter().filter(|(_, holder)| holder.as_ref() == Some(incident));
-        let mut members: Vec<_> = held.map(|(episode, _)| episode.id.clone()).collect();
+        let mut members: Vec<_> = held.map(|(one, _)| (one.starts_at, one.id.clone())).collect();
         members.sort();
-        members.truncate(limit);
-        Ok(members)
+        Ok(members.into_iter().map(|(_, id)| id).take(limit).collect())
     }
 
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError> {

@@ -10,7 +10,7 @@ mod paging;
 mod sqlite;
 mod stored;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub use self::{
@@ -27,7 +27,8 @@ use tokio::sync::watch;
 use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept},
     event::{
-        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Outlook, Time,
+        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Outlook,
+        Time,
     },
 };
 
@@ -278,7 +279,8 @@ pub trait View {
         keep: &dyn Fn(&Episode) -> bool,
     ) -> Result<Paged<(Episode, Option<IncidentId>)>, StoreError>;
 
-    /// The ids of the episodes of one incident, symptom by symptom, at most `limit`.
+    /// The ids of the episodes of one incident, by start, of one start the smallest first; at most
+    /// `limit`.
     fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError>;
 
     /// Notes with `start <= at <= end`, oldest first, at most `limit`.
@@ -337,6 +339,9 @@ pub trait State: fmt::Debug + Send + Sync {
 
     /// As [`View::symptoms`].
     fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError>;
+
+    /// As [`View::members`].
+    fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError>;
 
     /// The families that began at `from` or later, by start.
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError>;

@@ -15,9 +15,10 @@ impl Page {
     pub(super) fn holds(&self, start: Time, end: Option<Time>, id: &str) -> bool {
         let begun = self.end.is_none_or(|page_end| start <= page_end);
         let not_over = end.zip(self.start).is_none_or(|(end, page_start)| page_start <= end);
-        let follows = self.after.as_ref().is_none_or(|(after, after_id)| {
-            (start, id) < (*after, after_id.as_str())
-        });
+        let follows = self
+            .after
+            .as_ref()
+            .is_none_or(|(after, after_id)| (start, id) < (*after, after_id.as_str()));
         begun && not_over && follows
     }
 }

@@ -1,7 +1,7 @@
 //! What can be asked of the two stores together: the state says what belongs to what, the log what
 //! each alert said.
 
-use super::{FiringRow, Log, Page, Paged, State, StoreError, View};
+use super::{FiringRow, Log, Page, Paged, State, StoreError, View, paging::fill};
 use crate::{
     correlate::{Family, Incident, IncidentId},
     event::{Change, ChangeId, Episode, EpisodeId, Event, Mapping, Note, Stretch, Time},
@@ -84,35 +84,18 @@ impl View for Stored<'_> {
         page: &Page,
         keep: &dyn Fn(&Episode) -> bool,
     ) -> Result<Paged<(Episode, Option<IncidentId>)>, StoreError> {
-        let Paged { items, next } = self.state.firings(page)?;
-        let mut episodes = Vec::new();
-        for (place, row) in items.iter().enumerate() {
-            let Some(episode) = self.episode(row)?.filter(|episode| keep(episode)) else { continue };
-            episodes.push((episode, self.holder(row)?));
-            let rest = place + 1 < items.len() || next.is_some();
-            if episodes.len() == page.limit && rest {
-                let next = Some((row.starts_at, row.id().0));
-                return Ok(Paged { items: episodes, next });
-            }
-        }
-        Ok(Paged { items: episodes, next })
+        let Paged { items: rows, next: rest } = self.state.firings(page)?;
+        let told = rows.iter().filter_map(|row| {
+            let told = |episode| ((row.starts_at, row.id().0), (episode, row));
+            self.episode(row).map(|episode| episode.map(told)).transpose()
+        });
+        let Paged { items, next } = fill(page.limit, told, |(episode, _)| keep(episode))?;
+        let held = items.into_iter().map(|(episode, row)| Ok((episode, self.holder(row)?)));
+        Ok(Paged { items: held.collect::<Result<_, StoreError>>()?, next: next.or(rest) })
     }
 
     fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
-        let mut members: Vec<EpisodeId> = Vec::new();
-        for family in self.state.symptoms(incident, limit)? {
-            let key = crate::correlate::FamilyRef::of(&family.key);
-            let range = (family.starts_at, family.ends_at.unwrap_or(Time::MAX_UTC));
-            let rows = self.state.firings_of(key, None, range, limit)?;
-            let first = rows.iter().filter(|row| row.episode.is_some());
-            members.extend(first.map(FiringRow::id));
-            if members.len() >= limit {
-                break;
-            }
-        }
-        members.sort();
-        members.truncate(limit);
-        Ok(members)
+        self.state.members(incident, limit)
     }
 
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError> {

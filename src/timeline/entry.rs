@@ -158,11 +158,7 @@ impl Entry {
         };
         let ended = family.ended_at(at).map(|ends_at| Self {
             at: ends_at,
-            kind: if family.expected {
-                EntryKind::AlertExpired
-            } else {
-                EntryKind::AlertResolved
-            },
+            kind: if family.expected { EntryKind::AlertExpired } else { EntryKind::AlertResolved },
             lasted_seconds: Some((ends_at - family.starts_at).num_seconds()),
             ..fired.clone()
         });

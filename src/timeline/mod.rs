@@ -6,7 +6,7 @@
 
 mod entry;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub use self::entry::{Entry, EntryKind, Role};

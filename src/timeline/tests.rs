@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    correlate::{Answer, Cleared, FamilySummary, IncidentId, State, Suspect},
+    correlate::{Answer, Cleared, FamilyKey, FamilySummary, Head, IncidentId, State, Suspect},
     event::{Action, EpisodeId, Kind, Mapping, Scope, Status, parse_time},
 };
 
@@ -39,20 +41,26 @@ fn change(id: &str, service: &str, started: &str, finished: Option<&str>) -> Cha
     }
 }
 
-fn episode(id: &str, service: &str, starts: &str, ends: Option<&str>) -> Episode {
-    let labels: Labels = [("alertname", "Down"), ("severity", "critical"), ("service", service)]
-        .into_iter()
-        .collect();
-    Episode {
-        id: EpisodeId(id.to_owned()),
-        alertname: "Down".to_owned(),
-        scope: scope(service, "production"),
-        labels,
+/// A symptom whose first alert has this id.
+fn symptom(id: &str, service: &str, starts: &str, ends: Option<&str>) -> Family {
+    let mut labels = scope(service, "production").labels().clone();
+    labels.insert("alertname", "Down");
+    labels.insert("severity", "critical");
+    Family {
+        key: Arc::new(FamilyKey::of(&labels, &Mapping::default())),
+        head: Head {
+            id: EpisodeId(id.to_owned()),
+            labels,
+            summary: Some("it is down".to_owned()),
+            url: None,
+            pending_at: None,
+        },
+        onset_from: time(starts) - TimeDelta::minutes(15),
+        onset_to: time(starts),
         starts_at: time(starts),
         ends_at: ends.map(time),
-        end_expected: false,
-        summary: Some("it is down".to_owned()),
-        url: None,
+        expected: false,
+        episodes: 1,
     }
 }
 
@@ -94,35 +102,37 @@ fn cleared(of: &Change) -> Cleared {
     }
 }
 
-fn family(of: &Episode) -> FamilySummary {
+fn summary(of: &Family) -> FamilySummary {
     FamilySummary {
-        alertname: of.alertname.clone(),
+        alertname: of.key.alertname.clone(),
         services: Vec::new(),
         environments: Vec::new(),
         severity: None,
-        onset_from: of.starts_at - TimeDelta::minutes(15),
-        onset_to: of.starts_at,
+        onset_from: of.onset_from,
+        onset_to: of.onset_to,
         starts_at: of.starts_at,
         ends_at: of.ends_at,
-        end_expected: of.end_expected,
-        episodes: 1,
+        end_expected: of.expected,
+        episodes: of.episodes,
         summary: None,
     }
 }
 
-fn incident(members: &[Episode]) -> Incident {
-    let ends: Option<Vec<Time>> = members.iter().map(|episode| episode.ends_at).collect();
+fn incident(symptoms: &[Family]) -> Incident {
+    let ends: Option<Vec<Time>> = symptoms.iter().map(|family| family.ends_at).collect();
     Incident {
         id: IncidentId("inc_1".to_owned()),
         state: State::Open,
         answer: Answer::Likely,
         headline: String::new(),
-        started_at: members.iter().map(|episode| episode.starts_at).min().unwrap(),
+        started_at: symptoms.iter().map(|family| family.starts_at).min().unwrap(),
         ended_at: ends.and_then(|ends| ends.into_iter().max()),
         expected_end: None,
         closes_at: None,
-        alerts: members.iter().map(|episode| episode.id.clone()).collect(),
-        families: members.iter().map(family).collect(),
+        alert_count: symptoms.iter().map(|family| family.episodes).sum(),
+        labels: Labels::default(),
+        families: symptoms.iter().map(summary).collect(),
+        more_families: 0,
         none_probability: 0.1,
         suspects: Vec::new(),
         cleared: Vec::new(),
@@ -140,14 +150,14 @@ fn the_whole_story_is_told_in_order_with_roles() {
     let cause = change("c1", "nodes", "13:21", Some("13:58"));
     let innocent = change("c2", "api", "15:20", Some("15:24"));
     let revert = change("c3", "nodes", "16:00", None);
-    let members = [episode("a1", "api", "15:06", Some("17:00"))];
-    let mut incident = incident(&members);
+    let symptoms = [symptom("a1", "api", "15:06", Some("17:00"))];
+    let mut incident = incident(&symptoms);
     incident.suspects = vec![suspect(&cause)];
     incident.cleared = vec![cleared(&innocent)];
     incident.responses = vec![revert.id.clone()];
 
     let told =
-        entries(&incident, &members, &[revert, innocent, cause], &[note("15:30", "hm")], now());
+        entries(&incident, &symptoms, &[revert, innocent, cause], &[note("15:30", "hm")], now());
 
     let seen: Vec<_> =
         told.iter().map(|entry| (entry.at, entry.kind, entry.role.clone())).collect();
@@ -175,12 +185,12 @@ fn a_change_without_a_part_in_it_and_one_cleared_before_it_are_left_out() {
     let cause = change("c1", "nodes", "13:21", Some("13:58"));
     let before = change("c2", "docs", "12:10", Some("12:14"));
     let elsewhere = change("c3", "mail", "15:00", Some("15:01"));
-    let members = [episode("a1", "api", "15:06", None)];
-    let mut incident = incident(&members);
+    let symptoms = [symptom("a1", "api", "15:06", None)];
+    let mut incident = incident(&symptoms);
     incident.suspects = vec![suspect(&cause)];
     incident.cleared = vec![cleared(&before)];
 
-    let told = entries(&incident, &members, &[before, cause, elsewhere], &[], now());
+    let told = entries(&incident, &symptoms, &[before, cause, elsewhere], &[], now());
 
     assert_eq!(titles(&told), ["nodes at 13:21", "nodes at 13:21", "Down"]);
 }
@@ -188,11 +198,11 @@ fn a_change_without_a_part_in_it_and_one_cleared_before_it_are_left_out() {
 #[test]
 fn a_cleared_change_that_runs_into_the_story_is_told() {
     let long = change("c1", "docs", "12:10", Some("15:00"));
-    let members = [episode("a1", "api", "15:06", None)];
-    let mut incident = incident(&members);
+    let symptoms = [symptom("a1", "api", "15:06", None)];
+    let mut incident = incident(&symptoms);
     incident.cleared = vec![cleared(&long)];
 
-    let told = entries(&incident, &members, &[long], &[], now());
+    let told = entries(&incident, &symptoms, &[long], &[], now());
 
     assert_eq!(titles(&told), ["docs at 12:10", "docs at 12:10", "Down"]);
 }
@@ -200,11 +210,11 @@ fn a_cleared_change_that_runs_into_the_story_is_told() {
 #[test]
 fn one_moment_reads_changes_alerts_notes() {
     let cause = change("c1", "api", "15:06", Some("15:06"));
-    let members = [episode("a1", "api", "15:06", Some("15:10"))];
-    let mut incident = incident(&members);
+    let symptoms = [symptom("a1", "api", "15:06", Some("15:10"))];
+    let mut incident = incident(&symptoms);
     incident.suspects = vec![suspect(&cause)];
 
-    let told = entries(&incident, &members, &[cause], &[note("15:06", "so it begins")], now());
+    let told = entries(&incident, &symptoms, &[cause], &[note("15:06", "so it begins")], now());
 
     let kinds: Vec<_> = told.iter().map(|entry| entry.kind).collect();
     assert_eq!(
@@ -221,8 +231,8 @@ fn one_moment_reads_changes_alerts_notes() {
 
 #[test]
 fn notes_of_another_time_place_or_incident_are_left_out() {
-    let members = [episode("a1", "api", "15:06", Some("16:00"))];
-    let incident = incident(&members);
+    let symptoms = [symptom("a1", "api", "15:06", Some("16:00"))];
+    let incident = incident(&symptoms);
     let about = |mut note: Note, service: &str| {
         note.labels.insert("service", service);
         note
@@ -239,21 +249,13 @@ fn notes_of_another_time_place_or_incident_are_left_out() {
         of(note("15:30", "of another incident"), "inc_2"),
         note("16:01", "after"),
         of(note("19:00", "of the incident, later"), "inc_1"),
-        of(note("19:01", "of its alert, later"), "a1"),
     ];
 
-    let told = entries(&incident, &members, &[], &notes, now());
+    let told = entries(&incident, &symptoms, &[], &notes, now());
 
     assert_eq!(
         titles(&told),
-        [
-            "within the onset",
-            "Down",
-            "of the service",
-            "Down",
-            "of the incident, later",
-            "of its alert, later"
-        ]
+        ["within the onset", "Down", "of the service", "Down", "of the incident, later"]
     );
 }
 
@@ -265,7 +267,7 @@ fn a_range_tells_everything_in_it() {
         Change { status: Status::Canceled, ..change("c3", "api", "14:20", Some("14:20")) };
 
     let told = between(
-        &[episode("a1", "api", "14:30", None)],
+        &[symptom("a1", "api", "14:30", None)],
         &[canceled, failed, planned],
         &[note("14:40", "done")],
         now(),
@@ -286,12 +288,44 @@ fn a_range_tells_everything_in_it() {
 }
 
 #[test]
+fn a_symptom_of_several_alerts_says_how_many_and_names_the_first() {
+    let thirty = Family { episodes: 30, ..symptom("a1", "api", "15:06", Some("17:00")) };
+    let symptoms = [thirty, symptom("a2", "api", "15:07", None)];
+
+    let told = entries(&incident(&symptoms), &symptoms, &[], &[], now());
+
+    let named: Vec<_> = told
+        .iter()
+        .map(|entry| (entry.kind, entry.alert.as_ref().unwrap().0.as_str(), entry.alerts))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            (EntryKind::AlertFiring, "a1", Some(30)),
+            (EntryKind::AlertFiring, "a2", None),
+            (EntryKind::AlertResolved, "a1", Some(30)),
+        ]
+    );
+}
+
+#[test]
+fn a_symptom_is_told_with_its_place_severity_and_words() {
+    let told = between(&[symptom("a1", "api", "15:06", None)], &[], &[], now());
+
+    let [entry] = &told[..] else { panic!("{told:#?}") };
+    assert_eq!((entry.title.as_str(), entry.detail.as_deref()), ("Down", Some("it is down")));
+    let place = (&entry.services[..], &entry.environments[..]);
+    assert_eq!(place, (&["api".to_owned()][..], &["production".to_owned()][..]));
+    assert_eq!(entry.severity.as_deref(), Some("critical"));
+}
+
+#[test]
 fn an_entry_survives_its_json() {
     let cause = change("c1", "nodes", "13:21", Some("13:58"));
-    let members = [episode("a1", "api", "15:06", Some("17:00"))];
-    let mut incident = incident(&members);
+    let symptoms = [symptom("a1", "api", "15:06", Some("17:00"))];
+    let mut incident = incident(&symptoms);
     incident.suspects = vec![suspect(&cause)];
-    let told = entries(&incident, &members, &[cause], &[note("15:30", "hm")], now());
+    let told = entries(&incident, &symptoms, &[cause], &[note("15:30", "hm")], now());
 
     let json = serde_json::to_string(&told).unwrap();
 
@@ -300,13 +334,13 @@ fn an_entry_survives_its_json() {
 }
 
 /// A little world: few services and few minutes, so that lines collide in everything.
-fn worlds() -> impl Strategy<Value = (Vec<Episode>, Vec<Change>, Vec<Note>)> {
+fn worlds() -> impl Strategy<Value = (Vec<Family>, Vec<Change>, Vec<Note>)> {
     let service = || prop_oneof![Just("api"), Just("mail")];
     let minute = |minute: u32| format!("15:{minute:02}");
-    let episode = (0..99u32, service(), 0..9u32, proptest::option::of(0..9u32)).prop_map(
+    let symptom = (0..99u32, service(), 0..9u32, proptest::option::of(0..9u32)).prop_map(
         move |(id, service, starts, lasts)| {
             let ends = lasts.map(|lasts| minute(starts + lasts));
-            episode(&format!("a{id}"), service, &minute(starts), ends.as_deref())
+            symptom(&format!("a{id}"), service, &minute(starts), ends.as_deref())
         },
     );
     let change = (0..99u32, service(), 0..9u32, proptest::option::of(0..9u32)).prop_map(
@@ -317,18 +351,18 @@ fn worlds() -> impl Strategy<Value = (Vec<Episode>, Vec<Change>, Vec<Note>)> {
     );
     let note = (0..20u32, "[ab]").prop_map(move |(at, text)| note(&minute(at), &text));
     (
-        proptest::collection::vec(episode, 1..6),
+        proptest::collection::vec(symptom, 1..6),
         proptest::collection::vec(change, 0..6),
         proptest::collection::vec(note, 0..4),
     )
 }
 
 /// The same things in another order.
-fn shuffled() -> impl Strategy<Value = [(Vec<Episode>, Vec<Change>, Vec<Note>); 2]> {
+fn shuffled() -> impl Strategy<Value = [(Vec<Family>, Vec<Change>, Vec<Note>); 2]> {
     worlds().prop_flat_map(|world| {
-        let (episodes, changes, notes) = world.clone();
+        let (symptoms, changes, notes) = world.clone();
         let other = (
-            Just(episodes).prop_shuffle(),
+            Just(symptoms).prop_shuffle(),
             Just(changes).prop_shuffle(),
             Just(notes).prop_shuffle(),
         );
@@ -337,8 +371,8 @@ fn shuffled() -> impl Strategy<Value = [(Vec<Episode>, Vec<Change>, Vec<Note>); 
 }
 
 /// An incident in which each change has a part, by the last digit of its id.
-fn story(episodes: &[Episode], changes: &[Change]) -> Incident {
-    let mut incident = incident(episodes);
+fn story(symptoms: &[Family], changes: &[Change]) -> Incident {
+    let mut incident = incident(symptoms);
     for change in changes {
         match change.id.0.bytes().last() {
             Some(b'0'..=b'2') => incident.cleared.push(cleared(change)),
@@ -364,19 +398,29 @@ proptest! {
     }
 
     #[test]
-    fn every_alert_and_every_part_is_told_and_time_never_goes_back(
-        (episodes, changes, notes) in worlds()
+    fn every_symptom_and_every_part_is_told_and_time_never_goes_back(
+        (symptoms, changes, notes) in worlds()
     ) {
-        let incident = story(&episodes, &changes);
-        let told = entries(&incident, &episodes, &changes, &notes, now());
+        let incident = story(&symptoms, &changes);
+        let told = entries(&incident, &symptoms, &changes, &notes, now());
 
         prop_assert!(told.is_sorted_by_key(|entry| entry.at));
         let ends = |kind| told.iter().filter(|entry| entry.kind == kind).count();
-        prop_assert_eq!(ends(EntryKind::AlertFiring), episodes.len());
-        let over = episodes.iter().filter(|episode| episode.ends_at.is_some()).count();
+        prop_assert_eq!(ends(EntryKind::AlertFiring), symptoms.len());
+        let over = symptoms.iter().filter(|family| family.ends_at.is_some()).count();
         prop_assert_eq!(ends(EntryKind::AlertResolved), over);
         for id in incident.responses.iter().chain(incident.suspects.iter().map(|one| &one.change)) {
             prop_assert!(told.iter().any(|entry| entry.change.as_ref() == Some(id)), "{} is missing", id);
         }
     }
+}
+
+#[test]
+fn an_end_that_is_only_expected_is_told_when_it_has_come() {
+    let symptom = Family { expected: true, ..symptom("a", "api", "15:00", Some("15:04")) };
+    let kinds = |at: &str| -> Vec<EntryKind> {
+        between(&[symptom.clone()], &[], &[], time(at)).iter().map(|entry| entry.kind).collect()
+    };
+    assert_eq!(kinds("15:03"), [EntryKind::AlertFiring]);
+    assert_eq!(kinds("15:04"), [EntryKind::AlertFiring, EntryKind::AlertExpired]);
 }

@@ -12,7 +12,7 @@ mod limits;
 mod moment;
 pub mod note;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

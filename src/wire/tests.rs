@@ -188,11 +188,8 @@ fn an_episode_finds_its_alerts_in_the_case() {
             })
             .unwrap();
         let mut firings = crate::event::Firings::default();
-        firings.absorb(report);
-        let identity = mapping.identity(&report.labels);
-        let scope = mapping.scope(&report.labels);
-        let stretch = firings.stretches().remove(0);
-        let episode = Episode::new(&identity, scope, stretch);
+        firings.absorb(report, Event::Alert(report.clone()).id());
+        let episode = Episode::new(report, &mapping, &firings.stretches()[0]);
         assert_eq!(case.alerts(&episode, &mapping).collect::<Vec<_>>(), [want]);
     }
 }

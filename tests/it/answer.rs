@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use antecede::{
-    correlate::{Answer, Impact, Incident, Suspect},
+    correlate::{self, Answer, Impact, Incident, Suspect},
     event::{ChangeId, EpisodeId},
 };
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub(crate) struct Told {
     /// As it was printed.
     pub(crate) text: String,
     /// What that says.
-    pub(crate) incidents: Vec<Incident>,
+    pub(crate) incidents: Vec<correlate::Told>,
     /// The configuration that it is true under.
     pub(crate) config: String,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Told {
 #[derive(Deserialize)]
 struct Body {
     config: String,
-    incidents: Vec<Incident>,
+    incidents: Vec<correlate::Told>,
 }
 
 /// A recorded incident of the repository.
@@ -61,21 +61,30 @@ pub(crate) fn replay(case: &Value, until: &str, flags: &[&str]) -> Told {
 impl Told {
     /// The only incident.
     pub(crate) fn incident(&self) -> &Incident {
-        let [incident] = &self.incidents[..] else {
+        &self.only().incident
+    }
+
+    /// The alerts of the only incident.
+    pub(crate) fn alerts(&self) -> Vec<&str> {
+        names(&self.only().alerts)
+    }
+
+    fn only(&self) -> &correlate::Told {
+        let [only] = &self.incidents[..] else {
             let alerts: Vec<_> = self.incidents.iter().map(|one| names(&one.alerts)).collect();
             panic!("they are one story, not {}: {alerts:?}", alerts.len())
         };
-        incident
+        only
     }
 
     /// The one incident that holds an alert.
     pub(crate) fn holder(&self, alert: &str) -> &Incident {
-        let holds = |one: &&Incident| names(&one.alerts).contains(&alert);
+        let holds = |one: &&correlate::Told| names(&one.alerts).contains(&alert);
         let holders: Vec<_> = self.incidents.iter().filter(holds).collect();
         let [holder] = holders[..] else {
             panic!("{} incidents hold {alert}, not one", holders.len())
         };
-        holder
+        &holder.incident
     }
 }
 
@@ -128,9 +137,10 @@ pub(crate) fn assert_same(what: &str, is: &str, should_be: &str) {
 }
 
 /// Panics unless what is said of incidents is what the contract promises of any of them.
-pub(crate) fn assert_lawful(incidents: &[Incident]) {
-    assert!(incidents.is_sorted_by_key(|one| one.started_at), "incidents are not in order");
-    for incident in incidents {
+pub(crate) fn assert_lawful(incidents: &[correlate::Told]) {
+    let start = |one: &correlate::Told| one.incident.started_at;
+    assert!(incidents.is_sorted_by_key(start), "incidents are not in order");
+    for correlate::Told { incident, .. } in incidents {
         assert_disjoint(incident);
         assert_ranked(incident);
         assert_explained(incident);

@@ -186,8 +186,8 @@ fn without_incidents_there_are_no_suspects() {
 fn suspects_and_timeline_of_the_newest_incident_are_told_to_people() {
     const NEWEST: &str = r#"{"at": "2023-02-23T15:10:00Z", "config": "", "next": null,
         "incidents": [{"id": "inc_1", "state": "open", "answer": "none", "headline": "",
-        "started_at": "2023-02-23T15:06:00Z", "ended_at": null, "closes_at": null, "alerts": [],
-        "families": [], "none_probability": 0.9, "suspects": [], "cleared": [],
+        "started_at": "2023-02-23T15:06:00Z", "ended_at": null, "closes_at": null, "alert_count": 0,
+        "alerts": [], "families": [], "none_probability": 0.9, "suspects": [], "cleared": [],
         "responses": ["c 1"], "impact": []}]}"#;
     let one: &'static str = NEWEST
         .replace("\"incidents\": [", "\"incident\": ")

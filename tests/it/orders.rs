@@ -13,7 +13,7 @@ use std::{
 };
 
 use antecede::{
-    correlate::Incident,
+    correlate::Told,
     event::{Episode, EpisodeId, Mapping, show_time},
     wire::case::{Case, Post, posts},
 };
@@ -117,14 +117,15 @@ fn the_daemon_and_replay_say_the_same() {
             let said = daemon.get(&format!("/api/v1/incidents?limit=1000&at={at}"));
             let told = replay(&recorded.text, until, &[]);
             assert_eq!(said["config"], told.config.as_str(), "they answer under one configuration");
-            let mut incidents: Vec<Incident> =
+            let mut incidents: Vec<Told> =
                 serde_json::from_value(said["incidents"].clone()).unwrap();
-            incidents.sort_by_key(|incident| incident.started_at);
+            incidents.sort_by_key(|one| one.incident.started_at);
             assert_lawful(&incidents);
-            for alert in incidents.iter_mut().flat_map(|incident| &mut incident.alerts) {
+            assert!(incidents.iter().all(|one| one.alerts.len() == one.incident.alert_count));
+            for alert in incidents.iter_mut().flat_map(|one| &mut one.alerts) {
                 *alert = EpisodeId(names[alert].clone());
             }
-            let text = |incidents: &[Incident]| format!("{:#}", json!(incidents));
+            let text = |incidents: &[Told]| format!("{:#}", json!(incidents));
             assert_same(until, &text(&incidents), &text(&told.incidents));
         }
     }

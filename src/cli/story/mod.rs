@@ -4,7 +4,7 @@
 mod post;
 mod watch;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::{
     text::{self, Page},
 };
 use crate::{
-    correlate::Incident,
+    correlate::Told,
     event::{Time, show_time},
     wire::case::Post,
 };
@@ -62,7 +62,7 @@ pub(super) async fn tell(
             line(&format!("{}  {what}", post.at.format("%H:%M")))?;
         }
         incidents = incidents_after(client, post).await?;
-        for news in incidents.iter().flat_map(|incident| watch.news(incident)) {
+        for news in incidents.iter().flat_map(|told| watch.news(&told.incident)) {
             line(&format!("       => {news}"))?;
         }
     }
@@ -90,7 +90,7 @@ fn due(at: Time, first: Time, speed: u32) -> Duration {
 }
 
 /// Posts it, and asks for the incidents as soon as it is assessed.
-async fn incidents_after(client: &Client, post: &Post) -> anyhow::Result<Vec<Incident>> {
+async fn incidents_after(client: &Client, post: &Post) -> anyhow::Result<Vec<Told>> {
     let reply = client.post(post.path, post.body.clone()).await?;
     let seq = reply.get("seq").and_then(Value::as_u64).context("the reply lacks `seq`")?;
     let moment = Moment { at: None, wait_seq: Some(seq), timeout: ASSESS_TIMEOUT.to_owned() };
@@ -100,9 +100,9 @@ async fn incidents_after(client: &Client, post: &Post) -> anyhow::Result<Vec<Inc
 }
 
 /// The incidents at the end, and what to try now.
-async fn summary(client: &Client, incidents: &[Incident], as_of: Time) -> String {
+async fn summary(client: &Client, incidents: &[Told], as_of: Time) -> String {
     let mut page = Page::new(text::terminal_width());
-    for incident in incidents {
+    for Told { incident, .. } in incidents {
         let changes = named_changes(client, incident, &Moment::default()).await;
         page.gap();
         text::incident(&mut page, incident, &changes, as_of, &[]);
@@ -110,7 +110,7 @@ async fn summary(client: &Client, incidents: &[Incident], as_of: Time) -> String
     let server = client.url(&[]);
     let program = std::env::args().next().unwrap_or_else(|| "antecede".to_owned());
     let list = client.url(&["api", "v1", "incidents"]);
-    let first = incidents.iter().map(|incident| incident.started_at).min().unwrap_or(as_of);
+    let first = incidents.iter().map(|told| told.incident.started_at).min().unwrap_or(as_of);
     let at = show_time(first);
     page.heading(&format!("TRY, against {server}"));
     let rows = [

@@ -8,7 +8,7 @@ mod lines;
 mod page;
 mod words;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{words::*, *};
 use crate::{
-    correlate::Incident,
-    event::{Time, parse_time},
+    correlate::{Family, FamilyKey, Head, Incident},
+    event::{Mapping, Time, parse_time},
     timeline,
 };
 
@@ -80,21 +80,30 @@ fn a_timeline_says_when_what_and_what_for() {
         r#"{"at": "2023-02-23T20:10:00Z", "text": "Support says it is down", "author": "ana"}"#,
     )
     .unwrap();
-    let labels = [("alertname", "KarpenterErrorLogs"), ("severity", "warning")];
-    let alert = crate::event::Episode {
-        id: crate::event::EpisodeId("alt_0".to_owned()),
-        alertname: "KarpenterErrorLogs".to_owned(),
-        labels: labels.into_iter().collect(),
-        scope: crate::event::Mapping::default()
-            .scope(&[("service", "karpenter"), ("environment", "staging")].into_iter().collect()),
-        starts_at: time("2023-02-23T15:06:00Z"),
+    let labels = [
+        ("alertname", "KarpenterErrorLogs"),
+        ("severity", "warning"),
+        ("service", "karpenter"),
+        ("environment", "staging"),
+    ];
+    let labels = labels.into_iter().collect();
+    let starts_at = time("2023-02-23T15:06:00Z");
+    let symptom = Family {
+        key: FamilyKey::of(&labels, &Mapping::default()).into(),
+        head: Head {
+            labels,
+            summary: Some("Karpenter is logging errors".to_owned()),
+            ..Head::default()
+        },
+        onset_from: starts_at,
+        onset_to: starts_at,
+        starts_at,
         ends_at: Some(time("2023-02-24T01:50:00Z")),
-        end_expected: false,
-        summary: Some("Karpenter is logging errors".to_owned()),
-        url: None,
+        expected: false,
+        episodes: 1,
     };
     let entries =
-        timeline::entries(&incident, &[alert], &changes, &[note], time("2023-02-24T02:00:00Z"));
+        timeline::entries(&incident, &[symptom], &changes, &[note], time("2023-02-24T02:00:00Z"));
     let mut page = Page::new(100);
     timeline(&mut page, &entries);
     assert_golden("timeline.txt", page);

@@ -9,7 +9,7 @@ use warp::http::header;
 
 use super::{Daemon, alert, webhook};
 use crate::{
-    event::{Event, Time},
+    event::{Event, EventId, Time},
     store::{Appended, Log, Logged, Seq, Size, StoreError},
 };
 
@@ -109,8 +109,16 @@ impl Log for FullLog {
         self.0.window(from, to, until, each)
     }
 
+    fn event(&self, at: Time, id: &EventId) -> Result<Option<Event>, StoreError> {
+        self.0.event(at, id)
+    }
+
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError> {
         self.0.newest(to, until)
+    }
+
+    fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError> {
+        self.0.oldest(from, until)
     }
 
     fn size(&self) -> Result<Size, StoreError> {

@@ -6,16 +6,19 @@ use serde_json::json;
 
 use super::{Daemon, at};
 use crate::{
-    correlate::{Answer, FamilySummary, Impact, Incident, IncidentId, Outage, State},
+    correlate::{
+        Answer, FamilyKey, FamilyRef, FamilySummary, Impact, Incident, IncidentId, Kept, Model,
+        Outage, State, Told, Window,
+    },
     event::{
-        AlertReport, Change, ChangeHistory, ChangeId, ChangeReport, Episode, EventId, Firings,
-        Labels, Mapping, Note, Status, time_of_micros,
+        AlertReport, Change, ChangeHistory, ChangeId, ChangeReport, Event, EventId, Firing, Labels,
+        Mapping, Note, Outlook, Status, time_of_micros,
     },
     http::query::collect,
-    store::{Page, Paged, State as _, StateBatch},
+    store::{FiringRow, Page, Paged, State as _, StateBatch},
 };
 
-fn changes(count: i64) -> Vec<Change> {
+fn changes(count: i64) -> Vec<(Change, ChangeHistory)> {
     let change = |n: i64| {
         // Pairs of equal starts, so that the id decides.
         let started_at = time_of_micros(1_677_150_000_000_000 + n / 2 * 1_000_000);
@@ -24,7 +27,7 @@ fn changes(count: i64) -> Vec<Change> {
         report.labels.insert("service", if n % 2 == 0 { "api" } else { "web" });
         let mut history = ChangeHistory::default();
         history.absorb(&report, EventId::of(&report));
-        history.change(&report.id, &Mapping::default()).unwrap()
+        (history.change(&report.id, &Mapping::default()).unwrap(), history)
     };
     (0..count).map(change).collect()
 }
@@ -76,25 +79,27 @@ async fn a_change_is_found_by_an_id_with_a_slash() {
     daemon.get("/api/v1/changes/run%2").await.problem(404);
 }
 
-/// An incident of one alert, which still fires.
-fn told() -> (Incident, Episode) {
-    let labels: Labels =
-        [("alertname", "ProbeFailed"), ("service", "sdk"), ("environment", "production")]
-            .into_iter()
-            .collect();
-    let starts_at = at("2023-02-23T20:17:00Z");
-    let report = AlertReport {
-        labels,
-        starts_at,
+/// An alert that still fires.
+fn report() -> AlertReport {
+    let labels = [
+        ("alertname", "ProbeFailed"),
+        ("service", "sdk"),
+        ("environment", "production"),
+        ("severity", "critical"),
+    ];
+    AlertReport {
+        labels: labels.into_iter().collect(),
+        starts_at: at("2023-02-23T20:17:00Z"),
         ends_at: None,
         expires_at: None,
         summary: None,
         url: None,
-    };
-    let mut firings = Firings::default();
-    firings.absorb(&report);
-    let scope = Mapping::default().scope(&report.labels);
-    let episode = Episode::new(&report.labels, scope, firings.stretches().remove(0));
+    }
+}
+
+/// An incident of it alone.
+fn incident() -> Incident {
+    let starts_at = report().starts_at;
     let family = FamilySummary {
         alertname: "ProbeFailed".to_owned(),
         services: vec!["sdk".to_owned()],
@@ -121,7 +126,7 @@ fn told() -> (Incident, Episode) {
         }],
         degradations: Vec::new(),
     };
-    let incident = Incident {
+    Incident {
         id: IncidentId("inc_1".to_owned()),
         state: State::Open,
         answer: Answer::None,
@@ -130,45 +135,70 @@ fn told() -> (Incident, Episode) {
         ended_at: None,
         expected_end: None,
         closes_at: None,
-        alerts: vec![episode.id.clone()],
+        alert_count: 1,
+        labels: report().labels,
         families: vec![family],
+        more_families: 0,
         none_probability: 1.0,
         suspects: Vec::new(),
         cleared: Vec::new(),
         responses: Vec::new(),
         impact: vec![impact],
-    };
-    (incident, episode)
+    }
 }
 
-fn with_incident() -> (Daemon, Incident, Episode) {
-    let daemon = Daemon::start();
-    let (incident, episode) = told();
+fn note(of: &str, time: &str) -> (EventId, Note) {
     let note = Note {
-        at: at("2023-02-23T20:20:00Z"),
+        at: at(time),
         at_assumed: false,
-        text: "Looking at it".to_owned(),
+        text: format!("Looking at {of}"),
         author: None,
-        incident: Some("inc_1".to_owned()),
+        incident: Some(of.to_owned()),
         labels: Labels::default(),
     };
+    (EventId::of(&note), note)
+}
+
+/// The row of the alert, and its family in the incident.
+fn rows() -> (FiringRow, Kept) {
+    let (report, mapping) = (report(), Mapping::default());
+    let event = Event::Alert(report.clone());
+    let row = FiringRow {
+        identity: mapping.identity_id(&report.labels),
+        family: FamilyRef::of(&FamilyKey::of(&report.labels, &mapping)),
+        starts_at: report.starts_at,
+        firing: Firing::of(&report, event.id()),
+        episode: Some(Outlook::Fires),
+    };
+    let mut window = Window::new(report.starts_at);
+    window.absorb(&Model::default(), event.id(), event);
+    let kept = window.advance(&Model::default()).families.remove(0);
+    (row, Kept { incident: Some(incident().id), ..kept })
+}
+
+async fn with_incident() -> (Daemon, Told) {
+    let daemon = Daemon::start();
+    let (row, kept) = rows();
+    daemon.log.append(vec![Event::Alert(report())]).await.unwrap();
+    let told = Told { incident: incident(), alerts: vec![row.id()] };
     let batch = StateBatch {
-        incidents: vec![incident.clone()],
-        episodes: vec![(episode.clone(), Some(incident.id.clone()))],
-        notes: vec![(EventId::of(&note), note)],
+        incidents: vec![told.incident.clone()],
+        families: vec![kept],
+        firings: vec![row],
+        notes: vec![note("inc_1", "2023-02-23T20:20:00Z")],
         ..StateBatch::default()
     };
     daemon.state.commit(&batch).unwrap();
-    (daemon, incident, episode)
+    (daemon, told)
 }
 
 #[tokio::test]
 async fn an_incident_is_found_by_the_key_of_its_alert() {
-    let (daemon, incident, episode) = with_incident();
-    for id in [&incident.id.0, &episode.id.0] {
+    let (daemon, told) = with_incident().await;
+    for id in [&told.incident.id.0, &told.alerts[0].0] {
         let path = format!("/api/v1/incidents/{id}");
         let one = daemon.get(&path).await.ok();
-        assert_eq!(one["incident"], serde_json::to_value(&incident).unwrap());
+        assert_eq!(one["incident"], serde_json::to_value(&told).unwrap());
         let suspects = daemon.get(&format!("{path}/suspects")).await.ok();
         assert_eq!((&suspects["incident"], &suspects["answer"]), (&json!("inc_1"), &json!("none")));
         let impact = daemon.get(&format!("{path}/impact")).await.ok();
@@ -186,18 +216,44 @@ async fn an_incident_is_found_by_the_key_of_its_alert() {
             at(answer["at"].as_str().unwrap());
         }
     }
+    let list = daemon.get("/api/v1/incidents").await.ok();
+    assert_eq!(list["incidents"], json!([told]), "a list names their alerts too");
     let missing = daemon.get("/api/v1/incidents/inc_2/impact").await.problem(404);
     assert!(missing["detail"].as_str().unwrap().contains("inc_2"), "{missing}");
 }
 
 #[tokio::test]
+async fn a_note_that_names_an_alert_is_told_in_the_alerts_incident() {
+    let (daemon, told) = with_incident().await;
+    let mut later = incident();
+    (later.id, later.started_at) = (IncidentId("inc_2".to_owned()), at("2023-02-24T20:17:00Z"));
+    let alert = &told.alerts[0].0;
+    let notes = [(alert.as_str(), "20:30"), ("inc_2", "20:31"), ("nothing known", "20:32")]
+        .map(|(of, clock)| note(of, &format!("2023-02-23T{clock}:00Z")));
+    let (incidents, notes) = (vec![later], notes.to_vec());
+    daemon.state.commit(&StateBatch { incidents, notes, ..StateBatch::default() }).unwrap();
+    let timeline = daemon.get("/api/v1/incidents/inc_1/timeline").await.ok();
+    let titles: Vec<_> = timeline["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["title"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        titles,
+        ["ProbeFailed".to_owned(), "Looking at inc_1".to_owned(), format!("Looking at {alert}")]
+    );
+}
+
+#[tokio::test]
 async fn incidents_are_listed_by_state_and_by_what_they_show() {
-    let (daemon, ..) = with_incident();
+    let (daemon, _) = with_incident().await;
     for (query, count) in [
         ("", 1),
         ("?state=open", 1),
         ("?state=closed", 0),
         ("?match[]=service=sdk", 1),
+        ("?match[]=severity=critical", 1),
         ("?match[]=alertname!=ProbeFailed", 0),
         ("?end=2023-02-23T20:16:00Z", 0),
     ] {
@@ -208,7 +264,7 @@ async fn incidents_are_listed_by_state_and_by_what_they_show() {
 
 #[tokio::test]
 async fn alerts_are_listed_with_their_incident() {
-    let (daemon, ..) = with_incident();
+    let (daemon, _) = with_incident().await;
     let list = daemon.get("/api/v1/alerts?firing=true").await.ok();
     assert_eq!(list["alerts"][0]["alertname"], "ProbeFailed");
     assert_eq!(list["alerts"][0]["incident"], "inc_1");
@@ -218,7 +274,7 @@ async fn alerts_are_listed_with_their_incident() {
 
 #[tokio::test]
 async fn a_range_is_told_without_what_lies_outside() {
-    let (daemon, ..) = with_incident();
+    let (daemon, _) = with_incident().await;
     let entries = async |query: &str| {
         let timeline = daemon.get(&format!("/api/v1/timeline?{query}")).await.ok();
         assert_eq!(timeline["truncated"], false);

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept, family_id},
     event::{
-        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Outlook, Time,
-        micros, time_of_micros,
+        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Outlook,
+        Time, micros, time_of_micros,
     },
     store::{
         FiringRow, Page, Paged, Position, Seen, Seq, Size, State, StateBatch, StoreError,
@@ -259,6 +259,34 @@ impl State for SqliteState {
         self.all(&sql, (&incident.0, limit_of(limit)), |row| family(row, &row.get::<_, String>(1)?))
     }
 
+    fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
+        self.readers.read(|connection| {
+            let mut families = connection.prepare_cached(
+                "SELECT key, starts_at, ends_at FROM family WHERE incident = ?1 ORDER BY starts_at, id",
+            )?;
+            let mut members: Vec<FiringRow> = Vec::new();
+            let mut families = families.query([&incident.0])?;
+            while let Some(family) = families.next()? {
+                let (key, from): (i64, i64) = (family.get(0)?, family.get(1)?);
+                let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX);
+                let last = members.last().map(|row| micros(row.starts_at));
+                if members.len() >= limit && last.is_none_or(|last| last < from) {
+                    break;
+                }
+                let mut begun = connection.prepare_cached(&format!(
+                    "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE family = ?1 \
+                     AND starts_at BETWEEN ?2 AND ?3 AND first ORDER BY starts_at, identity LIMIT ?4"
+                ))?;
+                for row in begun.query_map((key, from, to, limit_of(limit)), firing)? {
+                    members.push(row?);
+                }
+                members.sort_by_key(|row| (row.starts_at, row.identity));
+                members.truncate(limit);
+            }
+            Ok(members.iter().map(FiringRow::id).collect())
+        })
+    }
+
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
         let sql = format!(
             "SELECT starts_at, id, {FAMILY}, part, incident FROM family \
@@ -289,8 +317,10 @@ impl State for SqliteState {
     fn firings(&self, page: &Page) -> Result<Paged<FiringRow>, StoreError> {
         let end = page.end.map_or(i64::MAX, micros);
         let after = page.after.as_ref();
-        let after = after.map(|(at, id)| (*at, EpisodeId(id.clone()).parts().unwrap_or_default().1));
-        let (after, after_id) = after.map_or((i64::MAX, [0; IDENTITY_BYTES]), |(at, id)| (micros(at), id));
+        let after =
+            after.map(|(at, id)| (*at, EpisodeId(id.clone()).parts().unwrap_or_default().1));
+        let (after, after_id) =
+            after.map_or((i64::MAX, [0; IDENTITY_BYTES]), |(at, id)| (micros(at), id));
         let rows = self.all(
             &format!(
                 "SELECT {FIRING} FROM alert WHERE starts_at <= ?1 \
@@ -317,7 +347,8 @@ impl State for SqliteState {
             "SELECT {FIRING} FROM alert WHERE starts_at = ?1 AND identity BETWEEN ?2 AND ?3 AND first"
         );
         let rows = self.all(&sql, (micros(starts_at), from, to), |row| Ok(firing(row)?))?;
-        Ok(rows.into_iter().next())
+        // Another spelling of its start or of its hash is no id.
+        Ok(rows.into_iter().find(|row| row.id() == *id))
     }
 
     fn firings_of(
@@ -338,7 +369,9 @@ impl State for SqliteState {
 
     fn firings_since(&self, from: Time, each: &mut dyn FnMut(FiringRow)) -> Result<(), StoreError> {
         self.readers.read(|connection| {
-            let sql = format!("SELECT {FIRING} FROM alert WHERE starts_at >= ?1 ORDER BY starts_at, identity");
+            let sql = format!(
+                "SELECT {FIRING} FROM alert WHERE starts_at >= ?1 ORDER BY starts_at, identity"
+            );
             let mut query = connection.prepare_cached(&sql)?;
             let rows = query.query_and_then([micros(from)], firing)?;
             rows.map(|row| row.map(&mut *each)).collect::<Result<(), _>>().map_err(Failure::from)
@@ -426,7 +459,10 @@ fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
     Ok(())
 }
 
-fn put_change(connection: &Connection, (one, history): &(Change, ChangeHistory)) -> Result<(), Failure> {
+fn put_change(
+    connection: &Connection,
+    (one, history): &(Change, ChangeHistory),
+) -> Result<(), Failure> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO change (id, starts_at, ends_at, body, history) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (id) DO UPDATE SET starts_at = excluded.starts_at, \

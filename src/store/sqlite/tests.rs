@@ -1,12 +1,14 @@
 use tempfile::tempdir;
 
 use super::{
-    StoreError, log, state,
+    SqliteState, StoreError,
+    database::Schema,
+    log, state,
     writer::{Ledger, Row},
 };
 use crate::{
     event::{Event, Labels, Note, time_of_micros},
-    store::Seq,
+    store::{Position, Seq, State as _},
 };
 
 fn row(micros: i64) -> Row {
@@ -63,4 +65,18 @@ fn a_full_disk_loses_nothing_that_was_committed_and_is_written_again_when_there_
     room(&ledger, 1000);
     let appended = ledger.commit(&[&[row(-1)]]).unwrap();
     assert_eq!(appended[0].seq, Seq(held.0 + 1));
+}
+
+#[test]
+fn a_state_of_the_first_schema_is_made_again_from_the_log() {
+    let dir = tempdir().unwrap();
+    let first = Schema { migrations: &state::SCHEMA.migrations[..1], ..state::SCHEMA };
+    let database = first.open(dir.path()).unwrap();
+    let rows = "INSERT INTO position (only_row, seq, config) VALUES (1, 7, 'of then'); \
+                INSERT INTO incident (id, starts_at, body) VALUES ('inc_1', 0, '{}')";
+    database.connection.execute_batch(rows).unwrap();
+    drop(database);
+    let state = SqliteState::open(dir.path()).unwrap();
+    assert_eq!(state.position().unwrap(), Position::default());
+    assert_eq!(state.size().unwrap().rows, 0);
 }

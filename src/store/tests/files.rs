@@ -84,9 +84,9 @@ fn a_newer_schema_is_refused_with_both_versions() {
     for file in ["log.db", "state.db"] {
         shell(dir.path(), file).pragma_update(None, "user_version", 7).unwrap();
     }
-    let says = |known| format!("its schema is version 7, this one knows versions up to {known}");
-    assert_refused(&refusal(dir.path()), "log.db", &says(2));
-    assert_refused(&state_refusal(dir.path()), "state.db", &says(1));
+    let says = |newest| format!("its schema is version 7, this one knows versions up to {newest}");
+    assert_refused(&refusal(dir.path()), "log.db", &says(1));
+    assert_refused(&state_refusal(dir.path()), "state.db", &says(2));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_directory_has_one_user_at_a_time_who_is_named() {
     append(&log, &[fact(1, "one")]).unwrap();
     drop((log, state));
     assert_eq!(events(open(dir.path()).after(Seq(0), 9).unwrap()), [fact(1, "one")]);
-    assert_eq!(SqliteState::open(dir.path()).unwrap().position().unwrap().0, Seq(0));
+    assert_eq!(SqliteState::open(dir.path()).unwrap().position().unwrap().seq, Seq(0));
 }
 
 #[test]

@@ -107,6 +107,9 @@ fn an_event_more_than_the_horizon_behind_the_newest_is_late() {
         [fact(0, "first"), fact(100, "just in time"), fact(150, "in time"), fact(200, "newest")]
     );
     assert_eq!(log.newest(at(99), Seq(5)).unwrap(), Some(at(0)), "the late one does not count");
+    assert_eq!(log.oldest(at(1), Seq(5)).unwrap(), Some(at(100)), "nor does it here");
+    let late = fact(99, "too late");
+    assert_eq!(log.event(at(99), &late.id()).unwrap(), Some(late), "but it is kept");
 }
 
 #[test]
@@ -200,7 +203,8 @@ fn a_row_that_cannot_be_read_is_named() {
         shell.execute_batch(damage).unwrap();
         let read = log.after(Seq(0), 10);
         let seen = log.window(at(0), at(9), Seq(9), &mut drop);
-        for error in [read.unwrap_err(), seen.unwrap_err()] {
+        let found = log.event(at(2), &fact(2, "two").id());
+        for error in [read.unwrap_err(), seen.unwrap_err(), found.unwrap_err()] {
             let StoreError::Damaged { place, what } = &error else { panic!("{error}") };
             assert!(place.ends_with("log.db, event 2"), "{place}");
             assert!(what.contains(says), "{what}");
@@ -249,11 +253,20 @@ proptest! {
         let mut wanted: Vec<_> = model.iter().filter(|one| !one.late && one.seq <= until).cloned().collect();
         let newest = wanted.iter().map(|one| one.event.time()).filter(|time| *time <= at(to)).max();
         prop_assert_eq!(log.newest(at(to), until).unwrap(), newest);
+        let oldest = wanted.iter().map(|one| one.event.time()).filter(|time| *time >= at(from)).min();
+        prop_assert_eq!(log.oldest(at(from), until).unwrap(), oldest);
         wanted.retain(|one| at(from) <= one.event.time() && one.event.time() <= at(to));
         wanted.sort_by_key(|one| (one.event.time(), one.id));
         let mut window = Vec::new();
         log.window(at(from), at(to), until, &mut |one| window.push(one)).unwrap();
         prop_assert_eq!(window, wanted);
+
+        for one in &model {
+            let found = |time| log.event(time, &one.id).unwrap();
+            prop_assert_eq!(found(one.event.time()), Some(one.event.clone()));
+            prop_assert_eq!(found(at(100)), None, "no event has this time and this id");
+        }
+        prop_assert_eq!(log.event(at(from), &fact(99, "never told").id()).unwrap(), None);
     }
 }
 

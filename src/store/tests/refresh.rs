@@ -123,7 +123,7 @@ fn joined(reports: &[Event]) -> Firings {
     let mut firings = Firings::default();
     for event in reports {
         if let Event::Alert(report) = event {
-            firings.absorb(report);
+            firings.absorb(report, event.id());
         }
     }
     firings
