@@ -27,7 +27,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What the rest of the program may ask of the engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    model: Arc<Model>,
+    models: watch::Receiver<Arc<Model>>,
     log: Arc<dyn Log>,
     state: Arc<dyn State>,
     assessed: watch::Receiver<Seq>,
@@ -36,12 +36,12 @@ pub struct Handle {
 impl Handle {
     /// A handle on stores whose log is assessed as far as `assessed` says.
     pub fn new(
-        model: Arc<Model>,
+        models: watch::Receiver<Arc<Model>>,
         log: Arc<dyn Log>,
         state: Arc<dyn State>,
         assessed: watch::Receiver<Seq>,
     ) -> Self {
-        Self { model, log, state, assessed }
+        Self { models, log, state, assessed }
     }
 
     /// The log, to append to.
@@ -54,9 +54,54 @@ impl Handle {
         &self.state
     }
 
-    /// The configuration that answers are given under.
-    pub fn model(&self) -> &Arc<Model> {
-        &self.model
+    /// The configuration in force. The state may not be assessed under it yet.
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.models.borrow())
+    }
+
+    /// What `read` makes of the state, and the hash of the configuration that this was assessed
+    /// under, which is the one in force where nothing is assessed yet; blocks.
+    ///
+    /// # Errors
+    /// The state could not be read, or what `read` says.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl Fn(&dyn State) -> Result<T, E>,
+    ) -> Result<(String, T), E> {
+        let state = self.state.as_ref();
+        let assessed_under = || state.position().map(|(_, config)| config);
+        let mut config = assessed_under()?;
+        loop {
+            let answer = read(state)?;
+            let now = assessed_under()?;
+            if now == config {
+                let config = if config.is_empty() { self.model().hash() } else { config };
+                return Ok((config, answer));
+            }
+            // It was assessed anew on the way: half of the answer may be of the one, half of the
+            // other.
+            config = now;
+        }
+    }
+
+    /// Waits until the state is assessed under the configuration of this hash; whether it was
+    /// within the time.
+    pub async fn wait_for_config(&self, hash: &str, timeout: Duration) -> bool {
+        let mut assessed = self.assessed.clone();
+        let reached = async {
+            loop {
+                let state = Arc::clone(&self.state);
+                let position = tokio::task::spawn_blocking(move || state.position()).await;
+                if position.is_ok_and(|at| at.is_ok_and(|(_, config)| config == hash)) {
+                    return true;
+                }
+                // The engine tells of each write, also of one that moves nothing on.
+                if assessed.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(timeout, reached).await.unwrap_or(false)
     }
 
     /// How far the log is assessed.
@@ -71,15 +116,15 @@ impl Handle {
         matches!(tokio::time::timeout(timeout, reached).await, Ok(Ok(_)))
     }
 
-    /// Everything that was so at `at`; blocks.
+    /// Everything that was so at `at`, under this configuration; blocks.
     ///
     /// # Errors
     /// The log could not be read.
-    pub fn as_of(&self, at: Time) -> Result<Assessment, StoreError> {
+    pub fn as_of(&self, model: &Model, at: Time) -> Result<Assessment, StoreError> {
         let until = self.log.end()?;
         let Some(newest) = self.log.newest(at, until)? else { return Ok(Assessment::default()) };
-        let window = read_window(self.log.as_ref(), &self.model, (newest, at), until)?;
-        Ok(assess_window(&self.model, &window, at))
+        let window = read_window(self.log.as_ref(), model, (newest, at), until)?;
+        Ok(assess_window(model, &window, at))
     }
 }
 
@@ -101,7 +146,12 @@ fn read_window(
 /// The one that assesses.
 #[derive(Debug)]
 pub struct Engine {
+    /// The configuration in force, ...
+    models: watch::Receiver<Arc<Model>>,
+    /// ... and the one that is assessed under.
     model: Arc<Model>,
+    /// Whether the state is as that one has it.
+    current: bool,
     log: Arc<dyn Log>,
     state: Arc<dyn State>,
     metrics: Arc<Metrics>,
@@ -119,7 +169,7 @@ impl Engine {
     /// An engine that goes on where the last one left off, the handle on it, and whether it has
     /// caught up since.
     pub fn new(
-        model: Arc<Model>,
+        models: watch::Receiver<Arc<Model>>,
         log: Arc<dyn Log>,
         state: Arc<dyn State>,
         metrics: Arc<Metrics>,
@@ -127,9 +177,12 @@ impl Engine {
         let (assessed, assessed_so_far) = watch::channel(Seq::default());
         let (ready, is_ready) = watch::channel(false);
         let handle =
-            Handle::new(Arc::clone(&model), Arc::clone(&log), Arc::clone(&state), assessed_so_far);
+            Handle::new(models.clone(), Arc::clone(&log), Arc::clone(&state), assessed_so_far);
+        let model = Arc::clone(&models.borrow());
         let engine = Self {
+            models,
             model,
+            current: false,
             log,
             state,
             metrics,
@@ -148,7 +201,7 @@ impl Engine {
     /// # Errors
     /// A store holds something that cannot be read.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
-        let mut tail = self.log.tail();
+        let (mut tail, mut models) = (self.log.tail(), self.models.clone());
         while !*stop.borrow() {
             let (engine, outcome) = self.step_aside().await?;
             self = engine;
@@ -157,6 +210,7 @@ impl Engine {
                 Ok(false) => tokio::select! {
                     // An error says that the log is gone: nothing more will come.
                     _ = tail.wait_for(|end| *end > self.position) => {}
+                    Ok(()) = models.changed() => {}
                     _ = stop.changed() => {}
                 },
                 Err(damaged @ StoreError::Damaged { .. }) => return Err(damaged),
@@ -185,7 +239,8 @@ impl Engine {
     /// Reads the window that the log's end asks for, and writes what it makes of it.
     fn recover(&mut self) -> Result<(), StoreError> {
         let (position, config) = self.state.position()?;
-        let until = self.log.end()?;
+        // What has not been taken in yet comes by the batch, late events too.
+        let until = if *self.ready.borrow() { self.position } else { self.log.end()? };
         if position > until {
             tracing::warn!(position = position.0, "the state is ahead of the log: it is rebuilt");
             self.state.clear()?;
@@ -199,13 +254,18 @@ impl Engine {
         let since = newest.map(|newest| self.model.settings.frozen_before(newest));
         self.written = Written::read(self.state.as_ref(), since)?;
         self.write(until)?;
+        self.current = true;
         self.ready.send_replace(true);
         Ok(())
     }
 
     /// Takes in one batch; whether there may be more.
     fn step(&mut self) -> Result<bool, StoreError> {
-        if !*self.ready.borrow() {
+        if self.models.has_changed().unwrap_or(false) {
+            self.model = Arc::clone(&self.models.borrow_and_update());
+            self.current = false;
+        }
+        if !self.current {
             self.recover()?;
         }
         let batch = self.log.after(self.position, BATCH_MAX)?;

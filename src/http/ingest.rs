@@ -58,8 +58,9 @@ impl Api {
         &self,
         source: Source,
         request: Request,
+        body_bytes_max: usize,
     ) -> Result<Response, ApiError> {
-        let body = capped(&request.headers, request.body, self.parts.body_bytes_max).await?;
+        let body = capped(&request.headers, request.body, body_bytes_max).await?;
         let normalised = source.normalise(&body, clock::now()).inspect_err(|refused| {
             tracing::warn!(source = source.word(), %refused, "a post was refused");
         })?;

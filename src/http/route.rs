@@ -24,6 +24,7 @@ pub(super) enum Target {
     Metrics,
     Healthy,
     Ready,
+    Reload,
     Unknown,
 }
 
@@ -85,6 +86,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("healthz").or(warp::path!("livez")).unify().map(|| Target::Healthy))
         .unify()
         .or(warp::path!("-" / "ready").or(warp::path!("readyz")).unify().map(|| Target::Ready))
+        .unify()
+        .or(warp::path!("-" / "reload").map(|| Target::Reload))
         .unify();
     events
         .boxed()
@@ -115,6 +118,7 @@ impl Target {
             Self::Metrics => "/metrics",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
+            Self::Reload => "/-/reload",
             Self::Unknown => "unknown",
         }
     }
@@ -123,6 +127,7 @@ impl Target {
         match self {
             Self::AlertmanagerWebhook | Self::Notes => &[Method::POST],
             Self::Changes => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Reload => &[Method::POST, Method::PUT],
             Self::Change(_)
             | Self::Incidents
             | Self::Incident(_)
@@ -155,6 +160,7 @@ impl Target {
             | Self::Metrics
             | Self::Healthy
             | Self::Ready
+            | Self::Reload
             | Self::Unknown => None,
         }
     }

@@ -29,6 +29,8 @@ mod orders;
 #[cfg(test)]
 mod real_programs;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod rust_text;
 #[cfg(test)]
 mod shipped;
