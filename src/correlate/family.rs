@@ -8,6 +8,10 @@ use chrono::TimeDelta;
 use super::{model::Settings, time::Interval};
 use crate::event::{CANONICAL, Episode, Labels, Time};
 
+/// How long before an alert was seen pending its condition can have begun: Prometheus' own interval
+/// between two looks.
+const EVALUATION_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
 /// A symptom that came back within this time had not gone away.
 const REFIRE_GAP: TimeDelta = TimeDelta::hours(1);
 
@@ -75,8 +79,12 @@ impl Family {
 }
 
 /// When the symptom behind an alert can have begun: before it fired by the rule's `for`, its range
-/// and its evaluation interval, as far as these are known.
+/// and its evaluation interval, as far as these are known; where it was seen pending, just before
+/// that.
 fn onset(episode: &Episode, settings: &Settings) -> Interval {
+    if let Some(pending_at) = episode.pending_at {
+        return Interval { from: pending_at - EVALUATION_INTERVAL, to: pending_at };
+    }
     let hint = settings.onsets.iter().find(|hint| hint.alert.matches(episode.scope.labels()));
     let (least, most) =
         hint.map_or((TimeDelta::zero(), settings.onset_lead), |hint| (hint.least, hint.most));

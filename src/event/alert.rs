@@ -21,6 +21,10 @@ pub struct AlertReport {
     /// When it stopped; `None` in a report that it fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Time>,
+    /// When it became pending, in a report that it fires: its condition held from then on. `None`:
+    /// the source does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_at: Option<Time>,
     /// The annotation that tells people what it means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -39,6 +43,7 @@ impl AlertReport {
             labels: self.labels.clone(),
             starts_at: self.starts_at,
             ends_at: Some(ends_at),
+            pending_at: None,
             summary: None,
             url: None,
         };
@@ -59,8 +64,23 @@ pub type Identity = Labels;
 pub struct Firing {
     /// The latest end that anybody reported.
     pub ends_at: Option<Time>,
+    /// The earliest time at which anybody saw it pending.
+    pending_at: Option<Time>,
     /// The words of the report with the smallest content id, so that they do not depend on order.
     words: Option<(EventId, Option<String>, Option<String>)>,
+}
+
+impl Firing {
+    /// When it became pending, if that was before a stretch that begins then: between two firings
+    /// of one stretch it may have been pending again.
+    fn pending_before(&self, starts_at: Time) -> Option<Time> {
+        self.pending_at.filter(|pending_at| *pending_at <= starts_at)
+    }
+}
+
+/// The earlier of two times, where both are known.
+fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
 }
 
 /// All that was reported of one alert. Merging is a join: in any order, any number of times.
@@ -74,7 +94,7 @@ impl Firings {
             None => Some((id, report.summary.clone(), report.url.clone())),
             Some(_) => None,
         };
-        let one = Firing { ends_at: report.ends_at, words };
+        let one = Firing { ends_at: report.ends_at, pending_at: report.pending_at, words };
         self.join(report.starts_at, one);
     }
 
@@ -92,6 +112,7 @@ impl Firings {
         };
         // An end beats no end, the later of two ends beats the earlier: `None` is the smallest.
         held.ends_at = held.ends_at.max(new.ends_at);
+        held.pending_at = earliest(held.pending_at, new.pending_at);
         held.words = match (held.words.take(), new.words) {
             (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
             (mine, theirs) => mine.or(theirs),
@@ -117,12 +138,15 @@ impl Firings {
                         (None, new) => new,
                         (Some(_), None) => None,
                     };
+                    last.pending_at =
+                        earliest(last.pending_at, firing.pending_before(last.starts_at));
                     last.summary = last.summary.take().or(summary);
                     last.url = last.url.take().or(url);
                 }
                 _ => stretches.push(Stretch {
                     starts_at: *starts_at,
                     ends_at: firing.ends_at,
+                    pending_at: firing.pending_before(*starts_at),
                     summary,
                     url,
                 }),
@@ -139,6 +163,8 @@ pub struct Stretch {
     pub starts_at: Time,
     /// The last end; `None` while it fires.
     pub ends_at: Option<Time>,
+    /// When it became pending, where that is known.
+    pub pending_at: Option<Time>,
     /// The first words given for it.
     pub summary: Option<String>,
     /// The first link given for it.
@@ -165,6 +191,9 @@ pub struct Episode {
     pub starts_at: Time,
     /// When it stopped; `None` while it fires.
     pub ends_at: Option<Time>,
+    /// When it became pending, where that is known: its condition held from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_at: Option<Time>,
     /// What it means, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -183,6 +212,7 @@ impl Episode {
             scope,
             starts_at: stretch.starts_at,
             ends_at: stretch.ends_at,
+            pending_at: stretch.pending_at,
             summary: stretch.summary,
             url: stretch.url,
         }

@@ -26,11 +26,13 @@ prop_compose! {
     fn alert_reports()(
         starts_at in times(),
         lasts in proptest::option::of(0..20_i64),
+        pending in proptest::option::of(0..9_i64),
         summary in words(),
         url in words(),
     ) -> AlertReport {
         let ends_at = lasts.map(|minutes| starts_at + TimeDelta::minutes(minutes));
-        AlertReport { labels: Labels::default(), starts_at, ends_at, summary, url }
+        let pending_at = pending.map(|minutes| starts_at - TimeDelta::minutes(minutes));
+        AlertReport { labels: Labels::default(), starts_at, ends_at, pending_at, summary, url }
     }
 }
 
@@ -145,6 +147,7 @@ fn a_resolved_report_tells_that_it_fired_too() {
         labels: Labels::from_iter([("alertname", "Down")]),
         starts_at: at(0),
         ends_at: Some(at(9)),
+        pending_at: Some(at(-3)),
         summary: Some("it is down".to_owned()),
         url: None,
     };
@@ -155,11 +158,34 @@ fn a_resolved_report_tells_that_it_fired_too() {
 }
 
 #[test]
+fn an_episode_was_pending_since_before_its_first_firing() {
+    let report = |starts_at, pending_at: Option<i64>| AlertReport {
+        labels: Labels::default(),
+        starts_at: at(starts_at),
+        ends_at: Some(at(starts_at + 5)),
+        pending_at: pending_at.map(at),
+        summary: None,
+        url: None,
+    };
+    let pending = |reports: &[AlertReport]| {
+        let stretches = firings(reports).stretches().into_iter();
+        stretches.map(|stretch| stretch.pending_at).collect::<Vec<_>>()
+    };
+    // Who saw it pending saw it fire a little later than who did not.
+    assert_eq!(pending(&[report(20, None), report(21, Some(9))]), [Some(at(9))]);
+    assert_eq!(pending(&[report(20, Some(11)), report(20, Some(9))]), [Some(at(9))]);
+    // It was pending again in between.
+    assert_eq!(pending(&[report(20, None), report(28, Some(26))]), [None]);
+    assert_eq!(pending(&[report(20, Some(9)), report(40, Some(31))]), [Some(at(9)), Some(at(31))]);
+}
+
+#[test]
 fn a_lost_resolve_ends_where_the_alert_fires_anew() {
     let report = |starts_at, ends_at| AlertReport {
         labels: Labels::default(),
         starts_at,
         ends_at,
+        pending_at: None,
         summary: None,
         url: None,
     };

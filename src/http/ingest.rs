@@ -12,13 +12,15 @@ use crate::{
     clock,
     event::Time,
     metrics::Taken,
-    wire::{Item, Normalised, Refused, Rejected, alertmanager, change, note},
+    store::{Appended, Seq},
+    wire::{Item, Normalised, Refused, Rejected, alert, alertmanager, change, note},
 };
 
 /// A form of events that can be posted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
     Alertmanager,
+    Alerts,
     Changes,
     Notes,
 }
@@ -28,6 +30,7 @@ impl Source {
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Alertmanager => "alertmanager",
+            Self::Alerts => "alerts",
             Self::Changes => "changes",
             Self::Notes => "notes",
         }
@@ -36,6 +39,7 @@ impl Source {
     fn normalise(self, body: &[u8], received: Time) -> Result<Normalised, Refused> {
         match self {
             Self::Alertmanager => alertmanager::normalise(body, received),
+            Self::Alerts => alert::normalise(body, received),
             Self::Changes => change::normalise(body, received),
             Self::Notes => note::normalise(body, received),
         }
@@ -48,6 +52,8 @@ struct Receipt {
     seq: u64,
     accepted: usize,
     duplicates: usize,
+    /// Of the events that were new, those that came too late to change an answer.
+    late: usize,
     ignored: usize,
     rejected: Vec<Rejected>,
     ids: Vec<String>,
@@ -72,10 +78,11 @@ impl Api {
             self.parts.metrics.took(source.word(), taken);
             return Err(ApiError::all_rejected(rejected));
         }
-        let (seq, ids) = self.append(items, &mut taken).await?;
+        let (appended, ids) = self.append(items, &mut taken).await?;
         self.parts.metrics.took(source.word(), taken);
         let Taken { accepted, duplicates, ignored, rejected: _ } = taken;
-        Ok(json(&Receipt { seq, accepted, duplicates, ignored, rejected, ids }))
+        let Appended { seq: Seq(seq), late, new: _ } = appended;
+        Ok(json(&Receipt { seq, accepted, duplicates, late, ignored, rejected, ids }))
     }
 
     /// Says what the sender will hardly read.
@@ -90,12 +97,12 @@ impl Api {
         }
     }
 
-    /// Waits until the items are durable. The log's end then, and the items' ids.
+    /// Waits until the items are durable. What the log did, and the items' ids.
     async fn append(
         &self,
         items: Vec<Item>,
         taken: &mut Taken,
-    ) -> Result<(u64, Vec<String>), ApiError> {
+    ) -> Result<(Appended, Vec<String>), ApiError> {
         let mut events = Vec::with_capacity(items.len());
         let mut ids = Vec::new();
         let mut sizes = Vec::with_capacity(items.len());
@@ -105,11 +112,11 @@ impl Api {
             ids.extend(item.id);
         }
         let appended = self.parts.engine.log().append(events).await?;
-        let mut news = appended.new.into_iter();
+        let mut news = appended.new.iter();
         for size in sizes {
-            let any_new = news.by_ref().take(size).fold(false, |any, new| any | new);
+            let any_new = news.by_ref().take(size).filter(|new| **new).count() > 0;
             *if any_new { &mut taken.accepted } else { &mut taken.duplicates } += 1;
         }
-        Ok((appended.seq.0, ids))
+        Ok((appended, ids))
     }
 }

@@ -126,7 +126,7 @@ impl Target {
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
             Self::AlertmanagerWebhook | Self::Notes => &[Method::POST],
-            Self::Changes => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
             Self::Reload => &[Method::POST, Method::PUT],
             Self::Change(_)
             | Self::Incidents
@@ -134,7 +134,6 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
-            | Self::Alerts
             | Self::Timeline
             | Self::Metrics
             | Self::Healthy
@@ -149,13 +148,13 @@ impl Target {
             Self::AlertmanagerWebhook => Some(Source::Alertmanager),
             Self::Notes => Some(Source::Notes),
             Self::Changes => (method == Method::POST).then_some(Source::Changes),
+            Self::Alerts => (method == Method::POST).then_some(Source::Alerts),
             Self::Change(_)
             | Self::Incidents
             | Self::Incident(_)
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
-            | Self::Alerts
             | Self::Timeline
             | Self::Metrics
             | Self::Healthy

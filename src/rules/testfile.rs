@@ -203,6 +203,7 @@ fn read_alert(section: &mut Section<'_>) -> Option<Vec<Event>> {
         labels,
         starts_at: at?.into_inner(),
         ends_at: until.map(Spanned::into_inner),
+        pending_at: None,
         summary: None,
         url: None,
     };

@@ -45,6 +45,7 @@ fn episode(id: &str, service: &str, starts: &str, ends: Option<&str>) -> Episode
         labels,
         starts_at: time(starts),
         ends_at: ends.map(time),
+        pending_at: None,
         summary: Some("it is down".to_owned()),
         url: None,
     }

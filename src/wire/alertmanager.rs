@@ -125,6 +125,7 @@ impl RawAlert {
             labels,
             starts_at,
             ends_at,
+            pending_at: None,
             summary: annotations.words(),
             url: limits::url(self.generator_url),
         })

@@ -23,6 +23,8 @@ mod founding;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod orders;

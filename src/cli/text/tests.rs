@@ -89,6 +89,7 @@ fn a_timeline_says_when_what_and_what_for() {
             .scope(&[("service", "karpenter"), ("environment", "staging")].into_iter().collect()),
         starts_at: time("2023-02-23T15:06:00Z"),
         ends_at: Some(time("2023-02-24T01:50:00Z")),
+        pending_at: None,
         summary: Some("Karpenter is logging errors".to_owned()),
         url: None,
     };

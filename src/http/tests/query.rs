@@ -92,7 +92,14 @@ fn told() -> (Incident, Episode) {
             .into_iter()
             .collect();
     let starts_at = at("2023-02-23T20:17:00Z");
-    let report = AlertReport { labels, starts_at, ends_at: None, summary: None, url: None };
+    let report = AlertReport {
+        labels,
+        starts_at,
+        ends_at: None,
+        pending_at: None,
+        summary: None,
+        url: None,
+    };
     let mut firings = Firings::default();
     firings.absorb(&report, EventId::of(&report));
     let scope = Mapping::default().scope(&report.labels);

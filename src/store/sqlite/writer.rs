@@ -150,6 +150,8 @@ struct Head {
     rows: i64,
     /// The newest event time.
     newest: Option<i64>,
+    /// How many late rows were added since it was read.
+    late: usize,
 }
 
 impl Ledger {
@@ -194,9 +196,10 @@ impl Ledger {
         )?;
         let mut appended = Vec::with_capacity(requests.len());
         for rows in requests {
+            let late = head.late;
             let new = rows.iter().map(|row| head.add(&mut insert, row, self.horizon));
             let new = new.collect::<rusqlite::Result<_>>()?;
-            appended.push(Appended { seq: seq_of(head.seq), new });
+            appended.push(Appended { seq: seq_of(head.seq), new, late: head.late - late });
         }
         drop(insert);
         head.write(&transaction)?;
@@ -210,7 +213,7 @@ impl Head {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT seq, rows, (SELECT max(at) FROM event) FROM head";
         connection.prepare_cached(sql)?.query_row([], |row| {
-            Ok(Self { seq: row.get(0)?, rows: row.get(1)?, newest: row.get(2)? })
+            Ok(Self { seq: row.get(0)?, rows: row.get(1)?, newest: row.get(2)?, late: 0 })
         })
     }
 
@@ -232,8 +235,12 @@ impl Head {
         if added == 0 {
             return Ok(false);
         }
-        *self =
-            Self { seq: self.seq + 1, rows: self.rows + 1, newest: self.newest.max(Some(row.at)) };
+        *self = Self {
+            seq: self.seq + 1,
+            rows: self.rows + 1,
+            newest: self.newest.max(Some(row.at)),
+            late: self.late + usize::from(late),
+        };
         Ok(true)
     }
 }

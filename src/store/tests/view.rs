@@ -65,6 +65,7 @@ fn episode(n: usize, span: Span) -> Episode {
         scope: Scope::default(),
         starts_at: at(span.0),
         ends_at: end_of(span),
+        pending_at: None,
         summary: None,
         url: None,
     }
