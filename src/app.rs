@@ -1,16 +1,27 @@
 //! Builds, starts and stops the parts. Everything that runs is started here, and the end of any
 //! part ends the program.
 
+mod reload;
+
+pub use self::reload::Source;
+
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use prometheus::Registry;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
+use self::reload::{Fixed, REQUESTS_MAX, Reloader};
 use crate::{
-    config::Config,
+    clock,
+    config::{self, Config},
     engine::Engine,
-    http::{self, Api, Parts, Tokens},
+    http::{self, Admission, Api, Parts, Tokens},
     metrics::Metrics,
     store::{Log, SqliteLog, SqliteState, State},
 };
@@ -22,11 +33,17 @@ pub struct Options {
     pub listener: Option<TcpListener>,
     /// Told the address once requests are taken there.
     pub announce: Option<Box<dyn FnOnce(SocketAddr) + Send>>,
+    /// Where to read the configuration again when somebody asks for that.
+    pub source: Option<Source>,
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("listener", &self.listener).finish_non_exhaustive()
+        let Self { listener, announce: _, source } = self;
+        f.debug_struct("Options")
+            .field("listener", listener)
+            .field("source", source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -40,30 +57,29 @@ pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let tokens = match &config.server.token_file {
-        Some(file) => Some(Tokens::load(file)?),
+    let fixed = Fixed::of(&config);
+    let (admissions, admission) = watch::channel(Arc::new(admission(&config.server)?));
+    let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
+    metrics.config_loaded(clock::now(), &config.model.hash());
+    let (log, state) = open_stores(&config.store.dir, config.model.settings.horizon)?;
+    let (models, model) = watch::channel(Arc::new(config.model));
+    let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
+    let mut tasks = Tasks::default();
+    let reload = match options.source {
+        Some(source) => {
+            let (source, metrics) = (Arc::new(source), Arc::clone(&metrics));
+            let engine = handle.clone();
+            Some(tasks.reload(Reloader { source, fixed, models, admissions, engine, metrics })?)
+        }
         None => None,
     };
-    let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
-    let model = Arc::new(config.model);
-    let (log, state) = open_stores(&config.store.dir, model.settings.horizon)?;
-    let hash = model.hash();
-    let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
-    let api = Api::new(Parts {
-        engine: handle,
-        config: hash,
-        metrics,
-        tokens,
-        body_bytes_max: config.server.body_bytes_max,
-        ready,
-    });
+    let api = Api::new(Parts { engine: handle, metrics, admission, ready, reload });
     let listener = match options.listener {
         Some(listener) => listener,
         None => bind(config.server.listen).await?,
     };
     let address = listener.local_addr().context("the listener has no address")?;
 
-    let mut tasks = Tasks::default();
     tasks.spawn("engine", |stop| async move { engine.run(stop).await.map_err(Into::into) });
     tasks.spawn("http", |stop| async move {
         http::serve(listener, api, stopped(stop)).await;
@@ -74,6 +90,12 @@ pub async fn run(
         announce(address);
     }
     tasks.run_until(shutdown).await
+}
+
+/// Who may come in, and with how much.
+fn admission(server: &config::Server) -> anyhow::Result<Admission> {
+    let tokens = server.token_file.as_deref().map(Tokens::load).transpose()?;
+    Ok(Admission { tokens, body_bytes_max: server.body_bytes_max })
 }
 
 /// Opens a listener.
@@ -116,6 +138,18 @@ impl Tasks {
         let task = task(told);
         self.running.spawn(async move { (name, task.await) });
         self.stops.push(stop);
+    }
+
+    /// Starts to reload when asked to; to whom requests go.
+    fn reload(&mut self, reloader: Reloader) -> anyhow::Result<mpsc::Sender<http::Reload>> {
+        let (ask, requests) = mpsc::channel(REQUESTS_MAX);
+        // From here on a SIGHUP does not end the process.
+        let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        self.spawn("reload", |stop| async move {
+            reloader.run(requests, hangups, stopped(stop)).await;
+            Ok(())
+        });
+        Ok(ask)
     }
 
     /// Runs until `shutdown`, then stops the parts, the last started first, and waits for each.

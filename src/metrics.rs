@@ -1,7 +1,8 @@
 //! What the daemon counts and times of itself, for Prometheus.
 //!
 //! One struct, on a registry that is passed in, with one method for each thing that happens. No
-//! label has a value that came from outside: the number of series is fixed by this file.
+//! label has a value that came from outside: the number of series is fixed by this file, and of the
+//! hashes of configurations only the one in force is told.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,6 +16,7 @@ use prometheus::{
 
 use crate::{
     correlate::State,
+    event::Time,
     store::{Logged, Size},
 };
 
@@ -39,8 +41,37 @@ pub struct Metrics {
     fold_duration: Histogram,
     assessment_duration: Histogram,
     incidents: IntGaugeVec,
+    config: OfConfig,
     store_rows: IntGaugeVec,
     store_bytes: IntGaugeVec,
+}
+
+/// What is told of the configuration.
+#[derive(Debug)]
+struct OfConfig {
+    info: IntGaugeVec,
+    successful: IntGauge,
+    loaded_at: Gauge,
+}
+
+impl OfConfig {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            info: on.gauges(
+                "config_info",
+                "The configuration in force, as its hash stands in answers",
+                &["hash"],
+            )?,
+            successful: on.gauge(
+                "config_last_reload_successful",
+                "Whether the configuration could be read when that was last tried",
+            )?,
+            loaded_at: on.seconds(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration in force was read",
+            )?,
+        })
+    }
 }
 
 /// How many things of one request went which way.
@@ -115,6 +146,7 @@ impl Metrics {
             assessment_duration: on
                 .histogram("assessment_duration_seconds", "Time to assess the window")?,
             incidents: on.gauges("incidents", "Incidents in the window, by state", &["state"])?,
+            config: OfConfig::new(on)?,
             store_rows: on.gauges("store_rows", "Rows of a store", &["store"])?,
             store_bytes: on.gauges("store_bytes", "Bytes on disk of a store", &["store"])?,
             registry,
@@ -183,6 +215,19 @@ impl Metrics {
         self.engine_lag_seconds.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
     }
 
+    /// The configuration of this hash was read at this time, and is in force.
+    pub fn config_loaded(&self, at: Time, hash: &str) {
+        self.config.info.reset();
+        self.config.info.with_label_values(&[hash]).set(1);
+        self.config.successful.set(1);
+        self.config.loaded_at.set(seconds_of(at));
+    }
+
+    /// The configuration was to be read anew, and cannot be used.
+    pub fn reload_failed(&self) {
+        self.config.successful.set(0);
+    }
+
     /// A store was measured.
     pub fn store_holds(&self, store: &'static str, size: Size) {
         self.store_rows.with_label_values(&[store]).set(gauge_of(size.rows));
@@ -202,6 +247,12 @@ impl Metrics {
 
 fn gauge_of(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Seconds since 1970, as Prometheus counts time.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
+fn seconds_of(time: Time) -> f64 {
+    time.timestamp_millis() as f64 / 1e3
 }
 
 /// Makes metrics and registers them.

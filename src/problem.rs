@@ -2,8 +2,10 @@
 
 use std::{fmt, ops::Range};
 
+use serde::Serialize;
+
 /// One thing wrong at one place.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Problem {
     /// The file's name, as it was given.
     pub file: String,

@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    duration::parse_duration,
     event::{Action, Kind, Status, Time, parse_time},
     rules::Matchers,
 };
@@ -54,6 +56,9 @@ pub(super) enum Command {
     Change(Box<PostChange>),
     /// Post a note
     Note(PostNote),
+    /// Take in the past
+    #[command(subcommand)]
+    Import(Import),
     /// List incidents, newest first
     Incidents(Incidents),
     /// Show an incident: what caused it, and why
@@ -161,6 +166,47 @@ pub(super) struct Files {
     /// Files, or directories of them
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Import {
+    /// Post the alerts of the past that a Prometheus knows of
+    Prometheus(Box<ImportPrometheus>),
+    /// Post the events of recorded incidents
+    Cases(ImportCases),
+}
+
+/// Post the alerts of the past.
+#[derive(Args, Debug)]
+pub(super) struct ImportPrometheus {
+    /// Where Prometheus is, or what answers its API
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// How far back to go
+    #[arg(long, value_name = "DURATION", default_value = "15d", value_parser = parse_duration)]
+    pub(super) since: TimeDelta,
+    /// How closely to look: starts and ends are as exact as this
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(super) step: TimeDelta,
+    /// A label that Prometheus adds to what it sends (its `external_labels`), as often as there are
+    /// more
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub(super) labels: Vec<(String, String)>,
+    /// The file that holds the token for Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(super) prometheus_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) server: Server,
+}
+
+/// Post the events of recorded incidents.
+#[derive(Args, Debug)]
+pub(super) struct ImportCases {
+    /// Case files, or directories of them
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) server: Server,
 }
 
 /// Which daemon to talk to.

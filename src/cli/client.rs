@@ -85,14 +85,30 @@ impl Client {
 
     /// Posts JSON.
     pub(super) async fn post(&self, path: &str, body: String) -> anyhow::Result<Value> {
+        let (status, body) = self.send_json(path, body).await?;
+        self.read(status, &body)
+    }
+
+    /// Posts JSON of which any part, or each, may be rejected: the reply lists those.
+    pub(super) async fn post_parts(&self, path: &str, body: String) -> anyhow::Result<Value> {
+        let (status, body) = self.send_json(path, body).await?;
+        if status == StatusCode::BAD_REQUEST
+            && let Ok(reply) = serde_json::from_str::<Value>(&body)
+            && reply.get("rejected").is_some()
+        {
+            return Ok(reply);
+        }
+        self.read(status, &body)
+    }
+
+    async fn send_json(&self, path: &str, body: String) -> anyhow::Result<(StatusCode, String)> {
         let path: Vec<_> = path.trim_start_matches('/').split('/').collect();
         let request = self
             .request(Method::POST, self.url(&path))
             .timeout(REPLY_TIMEOUT)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let (status, body) = self.send(request).await?;
-        self.read(status, &body)
+        self.send(request).await
     }
 
     /// Whether the daemon is ready, and what it says.

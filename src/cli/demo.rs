@@ -72,7 +72,7 @@ async fn run(
     let (stop, stopped) = oneshot::channel::<()>();
     // That the sender is gone says the same as that it sent.
     let shutdown = async move { drop(stopped.await) };
-    let options = app::Options { listener: Some(listener), announce: None };
+    let options = app::Options { listener: Some(listener), announce: None, source: None };
     let mut daemon = Box::pin(app::run(config, options, shutdown));
     let posts = posts(case);
     let told = async {

@@ -8,6 +8,7 @@ pub mod check;
 mod client;
 mod demo;
 mod files;
+mod import;
 mod out;
 mod post;
 mod problems;
@@ -27,7 +28,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
 use self::{
-    args::{Check, Cli, Command, Files, Test},
+    args::{Check, Cli, Command, Files, Import, Test},
     client::NotYet,
     out::{COULD_NOT_RUN, Outcome, is_broken_pipe, print, say},
 };
@@ -65,6 +66,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Change(args) => wait_for(post::change(&args, format)),
         Command::Note(args) => wait_for(post::note(&args, format)),
+        Command::Import(Import::Prometheus(args)) => wait_for(import::prometheus(&args, format)),
+        Command::Import(Import::Cases(args)) => wait_for(import::cases(&args, format)),
         Command::Incidents(args) => wait_for(query::incidents(&args, format)),
         Command::Suspects(args) => wait_for(query::suspects(&args, format)),
         Command::Timeline(args) => wait_for(query::timeline(&args, format)),

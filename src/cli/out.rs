@@ -1,6 +1,10 @@
 //! The two ways out: stdout is data, stderr is talk.
 
-use std::{io, io::Write as _, process::ExitCode};
+use std::{
+    io,
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -47,6 +51,33 @@ pub(super) fn say(text: &str) {
     let mut err = anstream::stderr().lock();
     // Where stderr is closed, nobody is there to be told that it is.
     writeln!(err, "{text}").unwrap_or_default();
+}
+
+/// How far a long command is, on a line of stderr that is written over; only a terminal shows it.
+#[derive(Debug)]
+pub(super) struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { shown: io::stderr().is_terminal() }
+    }
+
+    /// Writes over what was shown before.
+    pub(super) fn show(&mut self, text: &str) {
+        if self.shown {
+            let mut err = anstream::stderr().lock();
+            // Where stderr is closed, nobody is there to be told that it is.
+            write!(err, "\r\u{1b}[K{text}").and_then(|()| err.flush()).unwrap_or_default();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.show("");
+    }
 }
 
 /// Whether it went wrong because the reader had read enough, as `head` does.

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// All problems, or nothing where there are none.
 pub(super) fn report(problems: &[Problem], format: Format) -> anyhow::Result<Outcome> {
     match format {
-        Format::Json => print_json(&problems.iter().map(problem_json).collect::<Vec<_>>())?,
+        Format::Json => print_json(&problems)?,
         Format::Text => print(&lines(problems))?,
     }
     if problems.is_empty() {
@@ -33,11 +33,6 @@ fn lines<T: Display>(things: impl IntoIterator<Item = T>) -> String {
         text.push('\n');
     }
     text
-}
-
-fn problem_json(problem: &Problem) -> Value {
-    let Problem { file, line, column, what, hint } = problem;
-    json!({ "file": file, "line": line, "column": column, "what": what, "hint": hint })
 }
 
 /// Each test with whether it passed, and what was expected of those that did not; or why none ran.

@@ -17,12 +17,13 @@ use crate::{
 
 pub(super) fn serve(args: Serve) -> anyhow::Result<Outcome> {
     start_log(&args.log.log_level, args.log.log_format)?;
-    let config = with_flags(load_config(args.config.as_deref())?, args);
+    let config = with_flags(load_config(args.config.as_deref())?, &args);
     if let Some(why) = config.server.refusal() {
         bail!("{why}\n  hint: {REFUSAL_HINT}");
     }
     run_daemon(async {
-        let options = app::Options { listener: None, announce: Some(Box::new(announce)) };
+        let source = Some(source(args));
+        let options = app::Options { listener: None, announce: Some(Box::new(announce)), source };
         app::run(config, options, stop_signal()).await?;
         Ok(Outcome::Fine)
     })
@@ -38,15 +39,25 @@ pub(super) fn load_config(path: Option<&Path>) -> anyhow::Result<Config> {
     })
 }
 
-fn with_flags(mut config: Config, args: Serve) -> Config {
+fn with_flags(mut config: Config, args: &Serve) -> Config {
     let server = &mut config.server;
     server.listen = args.listen.unwrap_or(server.listen);
-    server.token_file = args.token_file.or_else(|| server.token_file.take());
+    server.token_file = args.token_file.clone().or_else(|| server.token_file.take());
     server.allow_unauthenticated |= args.allow_unauthenticated;
-    if let Some(dir) = args.data_dir {
-        config.store.dir = dir;
+    if let Some(dir) = &args.data_dir {
+        config.store.dir.clone_from(dir);
     }
     config
+}
+
+/// The same again, for a reload: the file as it is then, with the flags as they were.
+fn source(args: Serve) -> app::Source {
+    let name = match &args.config {
+        Some(file) => file.display().to_string(),
+        None => "the command line".to_owned(),
+    };
+    let read = move || Ok(with_flags(Config::load(args.config.as_deref())?, &args));
+    app::Source { name, read: Box::new(read) }
 }
 
 /// Starts the log on stderr.

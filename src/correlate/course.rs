@@ -21,6 +21,8 @@ pub struct Span {
     pub ends_at: Option<Time>,
     /// The end is only what the source said to expect unless it says more.
     pub expected: bool,
+    /// Since when its condition held before it fired, where the source says so.
+    pub pending_at: Option<Time>,
 }
 
 impl Span {
@@ -32,6 +34,7 @@ impl Span {
             starts_at: stretch.starts_at,
             ends_at: stretch.outlook.end(),
             expected: stretch.outlook.is_expected(),
+            pending_at: stretch.pending_at,
         };
         stretches.filter(|stretch| stretch.starts_at >= from).map(span).collect()
     }

@@ -20,6 +20,10 @@ use crate::{
     event::{AlertReport, EpisodeId, EventId, Labels, Mapping, Time, micros},
 };
 
+/// How long before an alert was seen pending its condition can have begun: Prometheus' own interval
+/// between two looks.
+const EVALUATION_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
 /// A symptom that came back within this time had not gone away.
 const REFIRE_GAP: TimeDelta = TimeDelta::hours(1);
 
@@ -87,7 +91,7 @@ impl Head {
             labels: mapping.scope(&mapping.identity(&report.labels)).labels().clone(),
             summary: report.summary.clone(),
             url: report.url.clone(),
-            pending_at: None,
+            pending_at: span.pending_at,
         }
     }
 }
@@ -161,8 +165,12 @@ pub fn family_id(key: FamilyRef, starts_at: Time) -> String {
 }
 
 /// When the symptom behind an alert can have begun: before it fired by the rule's `for`, its range
-/// and its evaluation interval, as far as these are known.
+/// and its evaluation interval, as far as these are known; where it was seen pending, just before
+/// that.
 fn onset(head: &Head, starts_at: Time, settings: &Settings) -> Interval {
+    if let Some(pending_at) = head.pending_at {
+        return Interval { from: pending_at - EVALUATION_INTERVAL, to: pending_at };
+    }
     let hint = settings.onsets.iter().find(|hint| hint.alert.matches(&head.labels));
     let (least, most) =
         hint.map_or((TimeDelta::zero(), settings.onset_lead), |hint| (hint.least, hint.most));
@@ -370,7 +378,10 @@ impl Families {
             // The same episode, perhaps in other words.
             let head = head(first);
             if head != family.head {
-                family.head = head;
+                if head.pending_at != family.head.pending_at {
+                    differs = Some(family.starts_at);
+                }
+                *family = Family::new(&family.key, head, run, &model.settings);
                 self.renewed.insert(slot);
             }
         } else if let Some((first, head)) = first.filter(|(first, _)| first.id < before) {

@@ -112,6 +112,7 @@ fn fired_with(labels: Labels, start: i64, lasts: Option<i64>) -> Vec<Event> {
         starts_at: at(start),
         ends_at,
         expires_at: None,
+        pending_at: None,
         summary: None,
         url: None,
     };
@@ -271,6 +272,7 @@ proptest! {
                     starts_at: shift(report.starts_at),
                     ends_at: report.ends_at.map(shift),
                     expires_at: report.expires_at.map(shift),
+                    pending_at: report.pending_at.map(shift),
                     ..report
                 }),
                 Event::Note(note) => Event::Note(note),
@@ -484,6 +486,27 @@ fn a_change_after_the_onset_and_before_the_alert_is_told_so() {
         .collect();
     let words = "the symptoms of this incident began 8 min before it: Slow on api (production) at 09:57 UTC";
     assert_eq!(told, [words], "{incident:#?}");
+}
+
+#[test]
+fn a_change_after_the_alert_was_seen_pending_did_not_cause_it() {
+    // The alert fired at 10:10, the deploy was at 10:06.
+    let incident = |pending_at: Option<Time>| {
+        let mut slow = fired("Slow", "api", 610, None);
+        for event in &mut slow {
+            if let Event::Alert(report) = event {
+                report.pending_at = pending_at;
+            }
+        }
+        let events = [slow, Changed::deploy("api", "api", 606).events()].concat();
+        first_incident(&model(), &events, 620)
+    };
+    assert!(suspect(&incident(None), "api").is_some());
+    assert!(suspect(&incident(Some(at(608))), "api").is_some());
+    let innocent = incident(Some(at(603)));
+    assert_eq!(suspect(&innocent, "api"), None, "{innocent:#?}");
+    let family = &innocent.families[0];
+    assert_eq!((family.onset_from, family.onset_to), (at(602), at(603)));
 }
 
 #[test]

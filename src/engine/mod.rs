@@ -20,7 +20,7 @@ use crate::{
     correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Window},
     event::{AlertReport, Event, EventId, Firing, Time},
     metrics::Metrics,
-    store::{FiringRow, Log, Logged, Position, Seq, State, StateBatch, StoreError, Stored},
+    store::{FiringRow, Log, Logged, Position, Seq, State, StateBatch, StoreError, Stored, View},
 };
 use alerts::{Alerts, Kept};
 
@@ -40,7 +40,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What the rest of the program may ask of the engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    model: Arc<Model>,
+    models: watch::Receiver<Arc<Model>>,
     log: Arc<dyn Log>,
     state: Arc<dyn State>,
     assessed: watch::Receiver<Seq>,
@@ -49,12 +49,12 @@ pub struct Handle {
 impl Handle {
     /// A handle on stores whose log is assessed as far as `assessed` says.
     pub fn new(
-        model: Arc<Model>,
+        models: watch::Receiver<Arc<Model>>,
         log: Arc<dyn Log>,
         state: Arc<dyn State>,
         assessed: watch::Receiver<Seq>,
     ) -> Self {
-        Self { model, log, state, assessed }
+        Self { models, log, state, assessed }
     }
 
     /// The log, to append to.
@@ -67,15 +67,56 @@ impl Handle {
         &self.state
     }
 
-    /// What is known now; its calls block.
-    pub fn stored(&self) -> Stored<'_> {
-        let (state, log) = (self.state.as_ref(), self.log.as_ref());
-        Stored { state, log, mapping: &self.model.mapping }
+    /// The configuration in force. The state may not be assessed under it yet.
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.models.borrow())
     }
 
-    /// The configuration that answers are given under.
-    pub fn model(&self) -> &Arc<Model> {
-        &self.model
+    /// What `read` makes of the stores, and the hash of the configuration that this was assessed
+    /// under, which is the one in force where nothing is assessed yet; blocks.
+    ///
+    /// # Errors
+    /// The stores could not be read, or what `read` says.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl Fn(&dyn View) -> Result<T, E>,
+    ) -> Result<(String, T), E> {
+        let model = self.model();
+        let (state, log) = (self.state.as_ref(), self.log.as_ref());
+        let stored = Stored { state, log, mapping: &model.mapping };
+        let assessed_under = || state.position().map(|position| position.config);
+        let mut config = assessed_under()?;
+        loop {
+            let answer = read(&stored)?;
+            let now = assessed_under()?;
+            if now == config {
+                let config = if config.is_empty() { model.hash() } else { config };
+                return Ok((config, answer));
+            }
+            // It was assessed anew on the way: half of the answer may be of the one, half of the
+            // other.
+            config = now;
+        }
+    }
+
+    /// Waits until the state is assessed under the configuration of this hash; whether it was
+    /// within the time.
+    pub async fn wait_for_config(&self, hash: &str, timeout: Duration) -> bool {
+        let mut assessed = self.assessed.clone();
+        let reached = async {
+            loop {
+                let state = Arc::clone(&self.state);
+                let position = tokio::task::spawn_blocking(move || state.position()).await;
+                if position.is_ok_and(|at| at.is_ok_and(|position| position.config == hash)) {
+                    return true;
+                }
+                // The engine tells of each write, also of one that moves nothing on.
+                if assessed.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(timeout, reached).await.unwrap_or(false)
     }
 
     /// How far the log is assessed.
@@ -90,26 +131,31 @@ impl Handle {
         matches!(tokio::time::timeout(timeout, reached).await, Ok(Ok(_)))
     }
 
-    /// Everything that was so at `at`; blocks.
+    /// Everything that was so at `at`, under this configuration; blocks.
     ///
     /// # Errors
     /// The log could not be read.
-    pub fn as_of(&self, at: Time) -> Result<Assessment, StoreError> {
+    pub fn as_of(&self, model: &Model, at: Time) -> Result<Assessment, StoreError> {
         let until = self.log.end()?;
         let Some(newest) = self.log.newest(at, until)? else { return Ok(Assessment::default()) };
-        let from = self.model.settings.window_from(newest);
+        let from = model.settings.window_from(newest);
         let mut window = Window::new(from);
         self.log.window(from, at, until, &mut |logged| {
-            window.absorb(&self.model, logged.id, logged.event);
+            window.absorb(model, logged.id, logged.event);
         })?;
-        Ok(window.assess(&self.model, at))
+        Ok(window.assess(model, at))
     }
 }
 
 /// The one that assesses.
 #[derive(Debug)]
 pub struct Engine {
+    /// The configuration in force, ...
+    models: watch::Receiver<Arc<Model>>,
+    /// ... and the one that is assessed under.
     model: Arc<Model>,
+    /// Whether what is in memory is as the state has it, under that one.
+    current: bool,
     log: Arc<dyn Log>,
     state: Arc<dyn State>,
     metrics: Arc<Metrics>,
@@ -128,7 +174,7 @@ impl Engine {
     /// An engine that goes on where the last one left off, the handle on it, and whether it has
     /// caught up since.
     pub fn new(
-        model: Arc<Model>,
+        models: watch::Receiver<Arc<Model>>,
         log: Arc<dyn Log>,
         state: Arc<dyn State>,
         metrics: Arc<Metrics>,
@@ -136,9 +182,12 @@ impl Engine {
         let (assessed, assessed_so_far) = watch::channel(Seq::default());
         let (ready, is_ready) = watch::channel(false);
         let handle =
-            Handle::new(Arc::clone(&model), Arc::clone(&log), Arc::clone(&state), assessed_so_far);
+            Handle::new(models.clone(), Arc::clone(&log), Arc::clone(&state), assessed_so_far);
+        let model = Arc::clone(&models.borrow());
         let engine = Self {
+            models,
             model,
+            current: false,
             log,
             state,
             metrics,
@@ -158,7 +207,7 @@ impl Engine {
     /// # Errors
     /// A store holds something that cannot be read.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
-        let mut tail = self.log.tail();
+        let (mut tail, mut models) = (self.log.tail(), self.models.clone());
         while !*stop.borrow() {
             let started = Instant::now();
             let (engine, outcome) = self.step_aside().await?;
@@ -176,6 +225,7 @@ impl Engine {
                     };
                     tokio::select! {
                         () = more => {}
+                        Ok(()) = models.changed() => {}
                         _ = stop.changed() => {}
                     }
                 }
@@ -271,12 +321,19 @@ impl Engine {
 
     /// Takes in one batch; whether there may be more.
     fn step(&mut self) -> Result<bool, StoreError> {
-        if !*self.ready.borrow() {
+        if self.models.has_changed().unwrap_or(false) {
+            self.model = Arc::clone(&self.models.borrow_and_update());
+            self.current = false;
+        }
+        if !self.current {
             self.recover()?;
-            while self.take_in()? {}
+            self.current = true;
+        }
+        let more = self.take_in()?;
+        if !more {
             self.ready.send_replace(true);
         }
-        self.take_in()
+        Ok(more)
     }
 
     fn take_in(&mut self) -> Result<bool, StoreError> {
@@ -287,7 +344,7 @@ impl Engine {
         let taken = self.fold_in(&batch).and_then(|batch| self.commit(batch, until));
         if taken.is_err() {
             // What is in memory may be ahead of the state: it is read again.
-            self.ready.send_replace(false);
+            self.current = false;
         }
         taken.map(|()| more)
     }

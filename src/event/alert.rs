@@ -25,6 +25,10 @@ pub struct AlertReport {
     /// fires. `None`: it fires until its end is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// When it became pending, in a report that it fires: its condition held from then on. `None`:
+    /// the source does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_at: Option<Time>,
     /// The annotation that tells people what it means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -44,6 +48,7 @@ impl AlertReport {
             starts_at: self.starts_at,
             ends_at: Some(ends_at),
             expires_at: None,
+            pending_at: None,
             summary: None,
             url: None,
         };
@@ -68,7 +73,12 @@ impl AlertReport {
     /// The fact itself: that this alert fired then, or that it ended then. Until when the report
     /// holds is decided by its time of receipt, and the words change with the values in them.
     pub(super) fn fact(&self) -> impl Serialize {
-        Fact { labels: &self.labels, starts_at: self.starts_at, ends_at: self.ends_at }
+        Fact {
+            labels: &self.labels,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            pending_at: self.pending_at,
+        }
     }
 }
 
@@ -79,6 +89,8 @@ struct Fact<'a> {
     starts_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_at: Option<Time>,
 }
 
 /// What makes an alert the one that it is: its labels less the mapping's `drop_labels`.
@@ -141,6 +153,8 @@ impl Outlook {
 pub struct Firing {
     /// How it goes on, by all reports of it.
     pub outlook: Outlook,
+    /// The earliest time at which anybody saw it pending.
+    pub pending_at: Option<Time>,
     /// The time of the report that tells of it ...
     pub told_at: Time,
     /// ... and its content id: of those that say that it fires the smallest, so that it does not
@@ -151,15 +165,34 @@ pub struct Firing {
 impl Firing {
     /// What one report, whose content id is `id`, tells of it.
     pub fn of(report: &AlertReport, id: EventId) -> Self {
-        Self { outlook: Outlook::of(report), told_at: report.time(), told: id }
+        Self {
+            outlook: Outlook::of(report),
+            pending_at: report.pending_at,
+            told_at: report.time(),
+            told: id,
+        }
     }
 
     /// Takes in what another tells of the same firing.
     pub fn join(&mut self, other: &Self) {
         self.outlook = self.outlook.max(other.outlook);
+        self.pending_at = earliest(self.pending_at, other.pending_at);
         // A report that it fires is of its start, and so earlier than one of its end.
         (self.told_at, self.told) = (self.told_at, self.told).min((other.told_at, other.told));
     }
+}
+
+impl Firing {
+    /// When it became pending, if that was before a stretch that begins then: between two firings
+    /// of one stretch it may have been pending again.
+    fn pending_before(&self, starts_at: Time) -> Option<Time> {
+        self.pending_at.filter(|pending_at| *pending_at <= starts_at)
+    }
+}
+
+/// The earlier of two times, where both are known.
+fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
 }
 
 /// All that was reported of one alert, by start. Merging is a join: in any order, any number of
@@ -204,10 +237,15 @@ impl Firings {
                 last.outlook.end().is_none_or(|end| *starts_at <= end + REJOIN_GAP)
             };
             match stretches.last_mut().filter(goes_on) {
-                Some(last) => last.outlook = last.outlook.and_then(*starts_at, firing.outlook),
+                Some(last) => {
+                    last.outlook = last.outlook.and_then(*starts_at, firing.outlook);
+                    last.pending_at =
+                        earliest(last.pending_at, firing.pending_before(last.starts_at));
+                }
                 None => stretches.push(Stretch {
                     starts_at: *starts_at,
                     outlook: firing.outlook,
+                    pending_at: firing.pending_before(*starts_at),
                     told_at: firing.told_at,
                     told: firing.told,
                 }),
@@ -224,6 +262,8 @@ pub struct Stretch {
     pub starts_at: Time,
     /// How it goes on.
     pub outlook: Outlook,
+    /// When it became pending, where that is known.
+    pub pending_at: Option<Time>,
     /// The time of the report that tells of its first firing ...
     pub told_at: Time,
     /// ... and its content id.
@@ -279,6 +319,9 @@ pub struct Episode {
     /// The end is only expected: it is later if its source says again that it fires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub end_expected: bool,
+    /// When it became pending, where that is known: its condition held from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_at: Option<Time>,
     /// What it means, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -299,6 +342,7 @@ impl Episode {
             starts_at: stretch.starts_at,
             ends_at: stretch.outlook.end(),
             end_expected: stretch.outlook.is_expected(),
+            pending_at: stretch.pending_at,
             summary: report.summary.clone(),
             url: report.url.clone(),
         }

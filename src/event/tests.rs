@@ -26,6 +26,7 @@ prop_compose! {
     fn alert_reports()(
         starts_at in times(),
         lasts in proptest::option::of((0..20_i64, any::<bool>())),
+        pending in proptest::option::of(0..9_i64),
         summary in words(),
         url in words(),
     ) -> AlertReport {
@@ -35,7 +36,9 @@ prop_compose! {
                 .map(|(minutes, _)| starts_at + TimeDelta::minutes(minutes))
         };
         let (ends_at, expires_at) = (end(false), end(true));
-        AlertReport { labels: Labels::default(), starts_at, ends_at, expires_at, summary, url }
+        let pending_at = pending.map(|minutes| starts_at - TimeDelta::minutes(minutes));
+        let labels = Labels::default();
+        AlertReport { labels, starts_at, ends_at, expires_at, pending_at, summary, url }
     }
 }
 
@@ -151,6 +154,7 @@ fn a_resolved_report_tells_that_it_fired_too() {
         starts_at: at(0),
         ends_at: Some(at(9)),
         expires_at: None,
+        pending_at: Some(at(-3)),
         summary: Some("it is down".to_owned()),
         url: None,
     };
@@ -167,6 +171,7 @@ fn report(starts: i64, ends: Option<i64>, expires: Option<i64>) -> AlertReport {
         starts_at: at(starts),
         ends_at: ends.map(at),
         expires_at: expires.map(at),
+        pending_at: None,
         summary: None,
         url: None,
     }

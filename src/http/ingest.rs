@@ -12,7 +12,10 @@ use crate::{
     clock,
     event::Time,
     metrics::Taken,
-    wire::{Item, Normalised, Refused, Rejected, alertmanager, alertmanager_api, change, note},
+    store::{Appended, Seq},
+    wire::{
+        Item, Normalised, Refused, Rejected, alert, alertmanager, alertmanager_api, change, note,
+    },
 };
 
 /// A form of events that can be posted.
@@ -20,6 +23,7 @@ use crate::{
 pub(super) enum Source {
     Alertmanager,
     AlertmanagerApi,
+    Alerts,
     Changes,
     Notes,
 }
@@ -30,6 +34,7 @@ impl Source {
         match self {
             Self::Alertmanager => "alertmanager",
             Self::AlertmanagerApi => "alertmanager_api",
+            Self::Alerts => "alerts",
             Self::Changes => "changes",
             Self::Notes => "notes",
         }
@@ -44,6 +49,7 @@ impl Source {
         match self {
             Self::Alertmanager => alertmanager::normalise(body, received),
             Self::AlertmanagerApi => alertmanager_api::normalise(body, received),
+            Self::Alerts => alert::normalise(body, received),
             Self::Changes => change::normalise(body, received),
             Self::Notes => note::normalise(body, received),
         }
@@ -56,6 +62,8 @@ struct Receipt {
     seq: u64,
     accepted: usize,
     duplicates: usize,
+    /// Of the events that were new, those that came too late to change an answer.
+    late: usize,
     ignored: usize,
     rejected: Vec<Rejected>,
     ids: Vec<String>,
@@ -66,8 +74,9 @@ impl Api {
         &self,
         source: Source,
         request: Request,
+        body_bytes_max: usize,
     ) -> Result<Response, ApiError> {
-        let body = capped(&request.headers, request.body, self.parts.body_bytes_max).await?;
+        let body = capped(&request.headers, request.body, body_bytes_max).await?;
         let normalised = source.normalise(&body, clock::now()).inspect_err(|refused| {
             tracing::warn!(source = source.word(), %refused, "a post was refused");
         })?;
@@ -79,7 +88,7 @@ impl Api {
             self.parts.metrics.took(source.word(), taken);
             return Err(ApiError::all_rejected(rejected));
         }
-        let (seq, ids) = self.append(items, &mut taken).await?;
+        let (appended, ids) = self.append(items, &mut taken).await?;
         self.parts.metrics.took(source.word(), taken);
         if source.speaks_as_alertmanager() {
             return if rejected.is_empty() {
@@ -89,7 +98,8 @@ impl Api {
             };
         }
         let Taken { accepted, duplicates, ignored, rejected: _ } = taken;
-        Ok(json(&Receipt { seq, accepted, duplicates, ignored, rejected, ids }))
+        let Appended { seq: Seq(seq), late, new: _ } = appended;
+        Ok(json(&Receipt { seq, accepted, duplicates, late, ignored, rejected, ids }))
     }
 
     /// Says what the sender will hardly read.
@@ -104,12 +114,12 @@ impl Api {
         }
     }
 
-    /// Waits until the items are durable. The log's end then, and the items' ids.
+    /// Waits until the items are durable. What the log did, and the items' ids.
     async fn append(
         &self,
         items: Vec<Item>,
         taken: &mut Taken,
-    ) -> Result<(u64, Vec<String>), ApiError> {
+    ) -> Result<(Appended, Vec<String>), ApiError> {
         let mut events = Vec::with_capacity(items.len());
         let mut ids = Vec::new();
         let mut sizes = Vec::with_capacity(items.len());
@@ -119,11 +129,11 @@ impl Api {
             ids.extend(item.id);
         }
         let appended = self.parts.engine.log().append(events).await?;
-        let mut news = appended.new.into_iter();
+        let mut news = appended.new.iter();
         for size in sizes {
-            let any_new = news.by_ref().take(size).fold(false, |any, new| any | new);
+            let any_new = news.by_ref().take(size).filter(|new| **new).count() > 0;
             *if any_new { &mut taken.accepted } else { &mut taken.duplicates } += 1;
         }
-        Ok((appended.seq.0, ids))
+        Ok((appended, ids))
     }
 }

@@ -11,6 +11,7 @@ mod ingest;
 mod ops;
 mod params;
 mod query;
+mod reload;
 mod reply;
 mod route;
 mod server;
@@ -19,11 +20,15 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use self::{auth::Tokens, server::serve};
+pub use self::{
+    auth::Tokens,
+    reload::{Reload, Reloaded},
+    server::serve,
+};
 
 use std::{sync::Arc, time::Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use warp::{
     Filter as _,
     filters::BoxedFilter,
@@ -47,16 +52,23 @@ const READS_MAX: usize = 8;
 pub struct Parts {
     /// What is known.
     pub engine: Handle,
-    /// The hash of the configuration that answers are given under.
-    pub config: String,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Who may come in; `None`: everybody who reaches the address.
+    /// Who may come in, and with how much.
+    pub admission: watch::Receiver<Arc<Admission>>,
+    /// Whether the engine has caught up since the start.
+    pub ready: watch::Receiver<bool>,
+    /// Whom to ask to read the configuration anew; `None`: it is read from nowhere.
+    pub reload: Option<mpsc::Sender<Reload>>,
+}
+
+/// Who may come in, and with how much.
+#[derive(Debug)]
+pub struct Admission {
+    /// The tokens to ask for; `None`: everybody who reaches the address comes in.
     pub tokens: Option<Tokens>,
     /// A request's body is cut off here.
     pub body_bytes_max: usize,
-    /// Whether the engine has caught up since the start.
-    pub ready: watch::Receiver<bool>,
 }
 
 /// Answers requests; cheap to clone.
@@ -124,11 +136,12 @@ impl Api {
         if !methods.contains(&request.method) {
             return Err(ApiError::method_not_allowed(methods));
         }
-        if let (Some(tokens), false) = (&self.parts.tokens, target.is_open()) {
+        let admission = Arc::clone(&self.parts.admission.borrow());
+        if let (Some(tokens), false) = (&admission.tokens, target.is_open()) {
             tokens.admit(&request.headers)?;
         }
         match target.source(&request.method) {
-            Some(source) => self.ingest(source, request).await,
+            Some(source) => self.ingest(source, request, admission.body_bytes_max).await,
             None => self.ask(target, request.query).await,
         }
     }

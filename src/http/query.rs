@@ -64,13 +64,14 @@ impl Api {
                 self.read(when, move |moment| incident_timeline(moment, &id)).await
             }
             Target::Changes => self.read(when, move |moment| changes(moment, &select)).await,
-            Target::Change(id) => self.read(when, move |moment| change(moment, id)).await,
+            Target::Change(id) => self.read(when, move |moment| change(moment, &id)).await,
             Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
             Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
             Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
+            Target::Reload => self.reload().await,
             Target::AlertmanagerWebhook
             | Target::AlertmanagerAlerts
             | Target::Notes
@@ -82,7 +83,7 @@ impl Api {
     async fn read<T: Serialize + Send + 'static>(
         &self,
         when: When,
-        work: impl FnOnce(&Moment<'_>) -> Result<T, ApiError> + Send + 'static,
+        work: impl Fn(&Moment<'_>) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
         if let Some((seq, timeout)) = when.wait
             && !self.parts.engine.wait(seq, timeout).await
@@ -94,14 +95,19 @@ impl Api {
         let engine = self.parts.engine.clone();
         let read = move || {
             if let Some(at) = when.at {
-                let view = &engine.as_of(at)?;
-                return Ok((at, work(&Moment { view, at })?));
+                let model = engine.model();
+                let view = &engine.as_of(&model, at)?;
+                return Ok(Answered {
+                    at,
+                    config: model.hash(),
+                    body: work(&Moment { view, at })?,
+                });
             }
             let at = clock::now();
-            Ok((at, work(&Moment { view: &engine.stored(), at })?))
+            let (config, body) = engine.read(|view| work(&Moment { view, at }))?;
+            Ok(Answered { at, config, body })
         };
-        let (at, body) = self.in_turn(read).await?;
-        Ok(json(&Answered { at, config: &self.parts.config, body }))
+        Ok(json(&self.in_turn(read).await?))
     }
 
     /// Runs what blocks, a bounded number at once.
@@ -142,6 +148,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::Metrics
         | Target::Healthy
         | Target::Ready
+        | Target::Reload
         | Target::Unknown => None,
     }
 }
@@ -182,8 +189,8 @@ fn changes(moment: &Moment<'_>, select: &Selection) -> Result<List<Change>, ApiE
     Ok(list("changes", moment.view.changes(&select.page, &keep)?))
 }
 
-fn change(moment: &Moment<'_>, Id(id): Id) -> Result<One<Change>, ApiError> {
-    let id = ChangeId(id);
+fn change(moment: &Moment<'_>, Id(id): &Id) -> Result<One<Change>, ApiError> {
+    let id = ChangeId(id.clone());
     let nothing = || ApiError::not_found(format!("no change has the id {:?}", id.0));
     Ok(One { name: "change", thing: moment.view.change(&id)?.ok_or_else(nothing)? })
 }

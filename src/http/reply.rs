@@ -7,6 +7,7 @@ use warp::{
 };
 
 use crate::{
+    problem,
     store::StoreError,
     wire::{Refused, Rejected},
 };
@@ -27,6 +28,7 @@ struct Problem {
     field: Option<String>,
     hint: Option<String>,
     rejected: Vec<Rejected>,
+    problems: Vec<problem::Problem>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -42,6 +44,8 @@ struct Body<'a> {
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     rejected: &'a [Rejected],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [problem::Problem],
 }
 
 impl ApiError {
@@ -52,6 +56,7 @@ impl ApiError {
             field: None,
             hint: None,
             rejected: Vec::new(),
+            problems: Vec::new(),
             headers: Vec::new(),
         }))
     }
@@ -121,6 +126,14 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the daemon's log says why")
     }
 
+    /// The configuration's files cannot be used; what was in force stays.
+    pub(super) fn unusable(problems: Vec<problem::Problem>) -> Self {
+        let detail = "the configuration cannot be used: the old one stays in force";
+        let mut error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
+        error.0.problems = problems;
+        error
+    }
+
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -137,7 +150,7 @@ impl ApiError {
 
     /// The same in Alertmanager's form: a JSON string.
     pub(super) fn into_alertmanager_response(self) -> Response {
-        let Problem { status, detail, field, hint: _, rejected, headers } = *self.0;
+        let Problem { status, detail, field, hint: _, rejected, problems: _, headers } = *self.0;
         let reasons = rejected.iter().map(|Rejected { index, field, reason }| match &**field {
             "" => format!("alert {index} {reason}"),
             field => format!("alert {index}: {field} {reason}"),
@@ -151,7 +164,7 @@ impl ApiError {
     }
 
     pub(super) fn into_response(self) -> Response {
-        let Problem { status, detail, field, hint, rejected, headers } = *self.0;
+        let Problem { status, detail, field, hint, rejected, problems, headers } = *self.0;
         let body = Body {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
@@ -159,6 +172,7 @@ impl ApiError {
             field: field.as_deref(),
             hint: hint.as_deref(),
             rejected: &rejected,
+            problems: &problems,
         };
         let mut response = typed("application/problem+json", to_json(&body));
         *response.status_mut() = status;

@@ -26,6 +26,7 @@ pub(super) enum Target {
     Metrics,
     Healthy,
     Ready,
+    Reload,
     Unknown,
 }
 
@@ -91,6 +92,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("healthz").or(warp::path!("livez")).unify().map(|| Target::Healthy))
         .unify()
         .or(warp::path!("-" / "ready").or(warp::path!("readyz")).unify().map(|| Target::Ready))
+        .unify()
+        .or(warp::path!("-" / "reload").map(|| Target::Reload))
         .unify();
     events
         .boxed()
@@ -123,6 +126,7 @@ impl Target {
             Self::Metrics => "/metrics",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
+            Self::Reload => "/-/reload",
             Self::Unknown => "unknown",
         }
     }
@@ -130,7 +134,8 @@ impl Target {
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
             Self::AlertmanagerWebhook | Self::AlertmanagerAlerts | Self::Notes => &[Method::POST],
-            Self::Changes => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Reload => &[Method::POST, Method::PUT],
             Self::AlertmanagerStatus
             | Self::Change(_)
             | Self::Incidents
@@ -138,7 +143,6 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
-            | Self::Alerts
             | Self::Timeline
             | Self::Metrics
             | Self::Healthy
@@ -154,6 +158,7 @@ impl Target {
             Self::AlertmanagerAlerts => Some(Source::AlertmanagerApi),
             Self::Notes => Some(Source::Notes),
             Self::Changes => (method == Method::POST).then_some(Source::Changes),
+            Self::Alerts => (method == Method::POST).then_some(Source::Alerts),
             Self::AlertmanagerStatus
             | Self::Change(_)
             | Self::Incidents
@@ -161,11 +166,11 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
-            | Self::Alerts
             | Self::Timeline
             | Self::Metrics
             | Self::Healthy
             | Self::Ready
+            | Self::Reload
             | Self::Unknown => None,
         }
     }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use warp::{
     http::{HeaderMap, StatusCode, header},
     test::RequestBuilder,
 };
 
-use super::{Api, Parts, Tokens, routes};
+use super::{Admission, Api, Parts, Reload, Tokens, routes};
 use crate::{
     correlate::Model,
     engine::Handle,
@@ -35,6 +35,9 @@ struct Daemon {
     state: Arc<SqliteState>,
     assessed: watch::Sender<Seq>,
     ready: watch::Sender<bool>,
+    models: watch::Sender<Arc<Model>>,
+    admissions: watch::Sender<Arc<Admission>>,
+    reloads: mpsc::Receiver<Reload>,
     api: Api,
     _dir: TempDir,
 }
@@ -60,16 +63,18 @@ impl Daemon {
         let (ready, readiness) = watch::channel(false);
         let log = log(Arc::new(on_disk));
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
-        let engine = Handle::new(model, Arc::clone(&log), contract, assessed_so_far);
+        let (models, model) = watch::channel(model);
+        let admission = Admission { tokens, body_bytes_max: BODY_MAX };
+        let (admissions, admission) = watch::channel(Arc::new(admission));
+        let (reload, reloads) = mpsc::channel(1);
         let api = Api::new(Parts {
-            engine,
-            config: "c0ffee".to_owned(),
+            engine: Handle::new(model, Arc::clone(&log), contract, assessed_so_far),
             metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
-            tokens,
-            body_bytes_max: BODY_MAX,
+            admission,
             ready: readiness,
+            reload: Some(reload),
         });
-        Self { log, state, assessed, ready, api, _dir: dir }
+        Self { log, state, assessed, ready, models, admissions, reloads, api, _dir: dir }
     }
 
     async fn send(&self, request: RequestBuilder) -> Reply {

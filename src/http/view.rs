@@ -10,9 +10,9 @@ use crate::{
 
 /// An answer: its time and configuration, beside what it says.
 #[derive(Debug, Serialize)]
-pub(super) struct Answered<'a, T> {
+pub(super) struct Answered<T> {
     pub(super) at: Time,
-    pub(super) config: &'a str,
+    pub(super) config: String,
     #[serde(flatten)]
     pub(super) body: T,
 }

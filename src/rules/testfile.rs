@@ -204,6 +204,7 @@ fn read_alert(section: &mut Section<'_>) -> Option<Vec<Event>> {
         starts_at: at?.into_inner(),
         ends_at: until.map(Spanned::into_inner),
         expires_at: None,
+        pending_at: None,
         summary: None,
         url: None,
     };

@@ -58,6 +58,8 @@ pub struct Appended {
     pub seq: Seq,
     /// For each event, in order, whether it told anything new.
     pub new: Vec<bool>,
+    /// How many of those that were new came more than the horizon behind the newest event.
+    pub late: usize,
 }
 
 /// Why a store did not do it.

@@ -27,7 +27,8 @@ impl Stored<'_> {
             return Ok(None);
         };
         let (told_at, told) = (row.firing.told_at, row.firing.told);
-        let stretch = Stretch { starts_at: row.starts_at, outlook, told_at, told };
+        let pending_at = row.firing.pending_at;
+        let stretch = Stretch { starts_at: row.starts_at, outlook, pending_at, told_at, told };
         Ok(Some(Episode::new(&report, self.mapping, &stretch)))
     }
 

@@ -141,7 +141,16 @@ impl<S> RawAlert<S> {
     ) -> Item {
         let summary = self.annotations.unwrap_or_default().words();
         let url = limits::url(self.generator_url);
-        Item::of_alert(AlertReport { labels, starts_at, ends_at, expires_at, summary, url })
+        let pending_at = None;
+        Item::of_alert(AlertReport {
+            labels,
+            starts_at,
+            ends_at,
+            expires_at,
+            pending_at,
+            summary,
+            url,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! events, or what is wrong with it. One file a source. Nothing here reads a clock, waits, or
 //! knows the store; no input makes it panic.
 
+pub mod alert;
 pub mod alertmanager;
 pub mod alertmanager_api;
 pub mod case;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Normalised, Refused, alertmanager, alertmanager_api,
+    Normalised, Refused, alert, alertmanager, alertmanager_api,
     case::{Case, posts},
     change, note,
 };
@@ -15,7 +15,8 @@ use crate::event::{ChangeHistory, Episode, Event, EventId, Labels, Mapping, Time
 
 type Normalise = fn(&[u8], Time) -> Result<Normalised, Refused>;
 
-const SOURCES: [(&str, Normalise); 4] = [
+const SOURCES: [(&str, Normalise); 5] = [
+    ("alerts", alert::normalise),
     ("alertmanager", alertmanager::normalise),
     ("alertmanager_api", alertmanager_api::normalise),
     ("changes", change::normalise),
@@ -194,17 +195,35 @@ fn an_episode_finds_its_alerts_in_the_case() {
     }
 }
 
+#[test]
+fn changes_of_two_cases_are_told_apart() {
+    let case = Case::parse(case_text().as_bytes()).unwrap().with_own_ids();
+    assert!(case.changes.values().all(|id| id.starts_with("twins/c")), "{:?}", case.changes);
+    let bodies: Vec<_> = posts(&case).into_iter().map(|post| post.body).collect();
+    let named = |body: &&String| body.contains(r#""id":"twins/c1""#);
+    assert_eq!(bodies.iter().filter(named).count(), 2, "its start and its end: {bodies:#?}");
+}
+
 /// What the file says and what its posts say, once ids are set aside.
 #[test]
 fn the_posts_of_a_case_tell_the_same_events() {
-    let case = Case::parse(case_text().as_bytes()).unwrap();
-    let posts = posts(&case);
+    let text = case_text();
+    let starts = r#""starts_at": "2024-05-02T09:10:00Z","#;
+    let pending = format!(r#"{starts} "pending_at": "2024-05-02T09:05:00Z","#);
+    for text in [text.replace(starts, &pending), text] {
+        assert_posts_tell(&Case::parse(text.as_bytes()).unwrap());
+    }
+}
+
+fn assert_posts_tell(case: &Case) {
+    let posts = posts(case);
     assert!(posts.is_sorted_by_key(|post| post.at), "{posts:#?}");
     assert_eq!(posts.len(), 2 + 2 + 1 + 2 + 1 + 1, "{posts:#?}");
     let mut posted = BTreeSet::new();
     for post in posts {
         let normalise = match post.path {
             "/webhooks/alertmanager" => alertmanager::normalise,
+            "/api/v1/alerts" => alert::normalise,
             "/api/v1/changes" => change::normalise,
             "/api/v1/notes" => note::normalise,
             other => panic!("nothing listens at {other}"),
@@ -216,7 +235,7 @@ fn the_posts_of_a_case_tell_the_same_events() {
             posted.insert(nameless(event));
         }
     }
-    let told: BTreeSet<_> = case.events.into_iter().map(nameless).collect();
+    let told: BTreeSet<_> = case.events.iter().cloned().map(nameless).collect();
     assert_eq!(posted, told);
 }
 

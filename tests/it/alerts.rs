@@ -384,6 +384,7 @@ fn an_incident_that_was_stored_ends_when_its_alerts_expire_as_a_fold_of_then_say
             starts_at: minute(starts),
             ends_at: ends.map(minute),
             expires_at: expires.map(minute),
+            pending_at: None,
             summary: None,
             url: None,
         })
@@ -518,6 +519,7 @@ fn a_change_stamped_after_the_alert_by_a_skewed_clock_is_still_its_suspect() {
         starts_at: fired,
         ends_at: None,
         expires_at: None,
+        pending_at: None,
         summary: None,
         url: None,
     };

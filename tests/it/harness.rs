@@ -71,10 +71,14 @@ impl Program {
         self.child.wait().unwrap();
     }
 
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.unwrap().success());
+        self.signal("TERM");
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -142,7 +146,13 @@ impl Daemon {
 
     /// One with this configuration; a `token_file = "token"` in it is made.
     pub(crate) fn with(config: &str) -> Self {
+        Self::prepared(config, |_| {})
+    }
+
+    /// One with this configuration, in a directory that has been prepared for it.
+    pub(crate) fn prepared(config: &str, prepare: impl FnOnce(&Path)) -> Self {
         let dir = TempDir::new().unwrap();
+        prepare(dir.path());
         fs::write(dir.path().join("antecede.toml"), config).unwrap();
         let token = config.contains("token_file").then(|| "only-for-tests".to_owned());
         if let Some(token) = &token {
@@ -170,6 +180,21 @@ impl Daemon {
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(&self) -> ExitStatus {
         self.program.lock().unwrap().terminate()
+    }
+
+    /// Asks it to read its configuration anew.
+    pub(crate) fn hang_up(&self) {
+        self.program.lock().unwrap().signal("HUP");
+    }
+
+    /// Waits for a line of its output, and gives what follows `marker` in it.
+    pub(crate) fn wait_for(&self, marker: &str) -> String {
+        self.program.lock().unwrap().wait_for(marker)
+    }
+
+    /// Sends this token from now on.
+    pub(crate) fn use_token(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
     }
 
     /// Starts it again on the same data, on another port.

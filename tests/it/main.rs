@@ -25,6 +25,8 @@ mod founding;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod lists;
@@ -32,6 +34,8 @@ mod lists;
 mod orders;
 #[cfg(test)]
 mod real_programs;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod rust_text;
 #[cfg(test)]

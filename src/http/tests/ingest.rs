@@ -42,6 +42,18 @@ async fn what_ends_what_was_known_is_new() {
 }
 
 #[tokio::test]
+async fn an_alert_of_our_own_form_is_told_that_it_comes_too_late() {
+    let daemon = Daemon::start();
+    let alert =
+        |day: u32| json!({"alertname": "A", "starts_at": format!("2023-02-{day}T00:00:00Z")});
+    let first = daemon.post("/api/v1/alerts", &json!([alert(23), alert(22)])).await.ok();
+    assert_eq!((&first["accepted"], &first["late"]), (&json!(2), &json!(0)));
+    let second = daemon.post("/api/v1/alerts", &json!([alert(10), alert(22)])).await.ok();
+    assert_eq!((&second["accepted"], &second["late"]), (&json!(1), &json!(1)));
+    assert_eq!(second["duplicates"], 1);
+}
+
+#[tokio::test]
 async fn one_bad_alert_of_a_hundred_is_rejected_alone() {
     let daemon = Daemon::start();
     let mut alerts: Vec<_> = (0..100).map(|n| alert(&format!("A{n}"))).collect();

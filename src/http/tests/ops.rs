@@ -1,12 +1,15 @@
 //! Paths, methods, tokens, health and metrics.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use serde_json::json;
 use warp::http::{StatusCode, header};
 
 use super::{Daemon, alert, webhook};
-use crate::http::Tokens;
+use crate::{
+    http::{Admission, Reload, Reloaded, Tokens},
+    problem::Problem,
+};
 
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
@@ -24,6 +27,7 @@ async fn a_known_path_names_its_methods() {
         ("PUT", "/api/v1/changes", "GET, HEAD, POST"),
         ("DELETE", "/api/v1/incidents/inc_1", "GET, HEAD"),
         ("POST", "/-/ready", "GET, HEAD"),
+        ("GET", "/-/reload", "POST, PUT"),
     ] {
         let reply = daemon.send(warp::test::request().method(method).path(path)).await;
         assert_eq!(reply.headers[header::ALLOW], allowed, "{method} {path}");
@@ -53,7 +57,55 @@ async fn only_a_listed_token_comes_in() {
         reply.problem(401);
     }
     daemon.get("/metrics").await.problem(401);
+    daemon.post("/-/reload", &json!({})).await.problem(401);
     daemon.get("/-/healthy").await.ok();
+}
+
+#[tokio::test]
+async fn who_may_come_in_and_with_how_much_may_change() {
+    let daemon = Daemon::start();
+    daemon.get("/api/v1/incidents").await.ok();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    fs::write(&file, "a-token").unwrap();
+    let admission =
+        |tokens| daemon.admissions.send_replace(Arc::new(Admission { tokens, body_bytes_max: 3 }));
+    admission(Some(Tokens::load(&file).unwrap()));
+    daemon.get("/api/v1/incidents").await.problem(401);
+    admission(None);
+    daemon.post("/api/v1/notes", &json!({"text": "long"})).await.problem(413);
+}
+
+#[tokio::test]
+async fn a_reload_is_answered_with_what_came_of_it() {
+    let mut daemon = Daemon::start();
+    let problem = Problem::at("rules.toml", "\n  x", 3..4, "is odd").hint("do not");
+    let reloaded = Reloaded {
+        config: "c0ffee".to_owned(),
+        assessed: true,
+        needs_restart: vec!["server.listen"],
+    };
+    for outcome in [Err(vec![problem]), Ok(reloaded)] {
+        let (api, put) = (daemon.api.clone(), warp::test::request().method("PUT"));
+        let asked = async move { put.path("/-/reload").reply(&crate::http::routes(api)).await };
+        let answered = async {
+            let Reload { answer } = daemon.reloads.recv().await.unwrap();
+            answer.send(outcome.clone()).unwrap();
+        };
+        let (reply, ()) = tokio::join!(asked, answered);
+        let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+        if outcome.is_ok() {
+            let said =
+                json!({"config": "c0ffee", "assessed": true, "needs_restart": ["server.listen"]});
+            assert_eq!((reply.status(), body), (StatusCode::OK, said));
+        } else {
+            assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let said = json!([{
+                "file": "rules.toml", "line": 2, "column": 3, "what": "is odd", "hint": "do not",
+            }]);
+            assert_eq!(body["problems"], said);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,14 @@
 //! What is asked, and what is answered.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{Daemon, at};
@@ -15,7 +22,7 @@ use crate::{
         Mapping, Note, Outlook, Status, time_of_micros,
     },
     http::query::collect,
-    store::{FiringRow, Page, Paged, State as _, StateBatch},
+    store::{FiringRow, Page, Paged, Position, State as _, StateBatch, StoreError},
 };
 
 fn changes(count: i64) -> Vec<(Change, ChangeHistory)> {
@@ -71,12 +78,19 @@ async fn any_of_the_matchers_selects() {
 #[tokio::test]
 async fn a_change_is_found_by_an_id_with_a_slash() {
     let daemon = Daemon::start();
-    daemon.state.commit(&StateBatch { changes: changes(1), ..StateBatch::default() }).unwrap();
+    let position = under("c0ffee");
+    let batch = StateBatch { changes: changes(1), position, ..StateBatch::default() };
+    daemon.state.commit(&batch).unwrap();
     let reply = daemon.get("/api/v1/changes/run%2F0").await.ok();
     assert_eq!(reply["change"]["id"], "run/0");
     assert_eq!(reply["config"], "c0ffee");
     daemon.get("/api/v1/changes/run%2f1").await.problem(404);
     daemon.get("/api/v1/changes/run%2").await.problem(404);
+}
+
+/// Assessed under the configuration of this hash.
+fn under(config: &str) -> Position {
+    Position { config: config.to_owned(), ..Position::default() }
 }
 
 /// An alert that still fires.
@@ -92,6 +106,7 @@ fn report() -> AlertReport {
         starts_at: at("2023-02-23T20:17:00Z"),
         ends_at: None,
         expires_at: None,
+        pending_at: None,
         summary: None,
         url: None,
     }
@@ -186,6 +201,7 @@ async fn with_incident() -> (Daemon, Told) {
         families: vec![kept],
         firings: vec![row],
         notes: vec![note("inc_1", "2023-02-23T20:20:00Z")],
+        position: under("c0ffee"),
         ..StateBatch::default()
     };
     daemon.state.commit(&batch).unwrap();
@@ -285,6 +301,40 @@ async fn a_range_is_told_without_what_lies_outside() {
     assert_eq!(entries("start=2023-02-23T20:19:00Z&end=2023-02-23T21:00:00Z").await, 1);
     assert_eq!(entries("end=2023-02-23T20:18:00Z").await, 1);
     assert_eq!(entries("end=2023-02-23T21:00:00Z&match[]=service=api").await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_names_the_configuration_that_it_is_given_under() {
+    let (daemon, ..) = with_incident().await;
+    let mut model = Model::default();
+    model.settings.quiet += TimeDelta::hours(1);
+    let hash = model.hash();
+    daemon.models.send_replace(Arc::new(model));
+    let config = async |path: &str| daemon.get(path).await.ok()["config"].take();
+    assert_eq!(config("/api/v1/incidents").await, "c0ffee", "the state is as it was");
+    assert_eq!(config("/api/v1/incidents?at=2023-02-23T20:18:00Z").await, hash);
+    let empty = Daemon::start();
+    assert_eq!(empty.get("/api/v1/alerts").await.ok()["config"], Model::default().hash());
+}
+
+#[tokio::test]
+async fn what_is_assessed_anew_while_it_is_read_is_read_again() {
+    let (daemon, ..) = with_incident().await;
+    let (state, reads) = (Arc::clone(&daemon.state), AtomicUsize::new(0));
+    let (config, read) = daemon
+        .api
+        .parts
+        .engine
+        .read(|_| {
+            let read = reads.fetch_add(1, Ordering::SeqCst);
+            if read < 2 {
+                let position = under(&format!("new-{read}"));
+                state.commit(&StateBatch { position, ..StateBatch::default() })?;
+            }
+            Ok::<_, StoreError>(read)
+        })
+        .unwrap();
+    assert_eq!((config.as_str(), read), ("new-1", 2));
 }
 
 #[test]

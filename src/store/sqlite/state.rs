@@ -406,7 +406,7 @@ impl State for SqliteState {
 
 /// The columns of a firing, in the order in which [`firing`] reads them.
 const FIRING: &str = "starts_at, identity, family, event_at, event, ends_at, expected, first, \
-                      episode_ends_at, episode_expected";
+                      episode_ends_at, episode_expected, pending_at";
 
 fn firing(row: &rusqlite::Row<'_>) -> rusqlite::Result<FiringRow> {
     let first: bool = row.get(7)?;
@@ -419,6 +419,7 @@ fn firing(row: &rusqlite::Row<'_>) -> rusqlite::Result<FiringRow> {
             told_at: time_of_micros(row.get(3)?),
             told: EventId(row.get(4)?),
             outlook: outlook(row.get(5)?, row.get(6)?),
+            pending_at: row.get::<_, Option<i64>>(10)?.map(time_of_micros),
         },
         episode: first.then_some(episode),
     })
@@ -435,13 +436,13 @@ fn outlook(end: Option<i64>, expected: bool) -> Outlook {
 
 fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
     let sql = "INSERT INTO alert (starts_at, identity, family, event_at, event, ends_at, expected, \
-               first, episode_ends_at, episode_expected) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+               first, episode_ends_at, episode_expected, pending_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
                ON CONFLICT (starts_at, identity) DO UPDATE SET family = excluded.family, \
                event_at = excluded.event_at, event = excluded.event, ends_at = excluded.ends_at, \
                expected = excluded.expected, first = excluded.first, \
                episode_ends_at = excluded.episode_ends_at, \
-               episode_expected = excluded.episode_expected";
+               episode_expected = excluded.episode_expected, pending_at = excluded.pending_at";
     let FiringRow { identity, family, starts_at, firing, episode } = row;
     let episode_outlook = episode.unwrap_or(Outlook::Fires);
     connection.prepare_cached(sql)?.execute((
@@ -455,6 +456,7 @@ fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
         episode.is_some(),
         episode_outlook.end().map(micros),
         episode_outlook.is_expected(),
+        firing.pending_at.map(micros),
     ))?;
     Ok(())
 }

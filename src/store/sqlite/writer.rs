@@ -170,6 +170,8 @@ struct Head {
     rows: i64,
     /// The newest event time.
     newest: Option<i64>,
+    /// How many late rows were added since it was read.
+    late: usize,
 }
 
 impl Ledger {
@@ -211,9 +213,10 @@ impl Ledger {
         let mut insert = transaction.prepare_cached(INSERT)?;
         let mut appended = Vec::with_capacity(requests.len());
         for rows in requests {
+            let late = head.late;
             let new = rows.iter().map(|row| head.add(&transaction, &mut insert, row, self.horizon));
             let new = new.collect::<rusqlite::Result<_>>()?;
-            appended.push(Appended { seq: seq_of(head.seq), new });
+            appended.push(Appended { seq: seq_of(head.seq), new, late: head.late - late });
         }
         drop(insert);
         head.write(&transaction)?;
@@ -237,7 +240,7 @@ impl Head {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT seq, rows, (SELECT max(at) FROM event) FROM head";
         connection.prepare_cached(sql)?.query_row([], |row| {
-            Ok(Self { seq: row.get(0)?, rows: row.get(1)?, newest: row.get(2)? })
+            Ok(Self { seq: row.get(0)?, rows: row.get(1)?, newest: row.get(2)?, late: 0 })
         })
     }
 
@@ -267,7 +270,12 @@ impl Head {
         }
         // Where the row took another's place, nothing was inserted.
         let inserted = i64::from(connection.last_insert_rowid() == seq);
-        *self = Self { seq, rows: self.rows + inserted, newest: self.newest.max(Some(row.at)) };
+        *self = Self {
+            seq,
+            rows: self.rows + inserted,
+            newest: self.newest.max(Some(row.at)),
+            late: self.late + usize::from(late),
+        };
         Ok(true)
     }
 }

@@ -83,12 +83,12 @@ fn an_event_that_is_there_is_not_stored_again() {
     let dir = directory();
     let log = open(dir.path());
     let first = append(&log, &[fact(1, "a"), fact(1, "b"), fact(1, "a")]).unwrap();
-    assert_eq!(first, Appended { seq: Seq(2), new: vec![true, true, false] });
+    assert_eq!(first, Appended { seq: Seq(2), new: vec![true, true, false], late: 0 });
     let again = append(&log, &[fact(1, "b"), fact(2, "c"), fact(1, "a")]).unwrap();
-    assert_eq!(again, Appended { seq: Seq(3), new: vec![false, true, false] });
+    assert_eq!(again, Appended { seq: Seq(3), new: vec![false, true, false], late: 0 });
     let known = append(&log, &[fact(2, "c")]).unwrap();
-    assert_eq!(known, Appended { seq: Seq(3), new: vec![false] });
-    assert_eq!(append(&log, &[]).unwrap(), Appended { seq: Seq(3), new: vec![] });
+    assert_eq!(known, Appended { seq: Seq(3), new: vec![false], late: 0 });
+    assert_eq!(append(&log, &[]).unwrap(), Appended { seq: Seq(3), new: vec![], late: 0 });
     assert_eq!(events(all(&log)), [fact(1, "a"), fact(1, "b"), fact(2, "c")]);
 }
 
@@ -97,7 +97,9 @@ fn an_event_more_than_the_horizon_behind_the_newest_is_late() {
     let dir = directory();
     let log = SqliteLog::open(dir.path(), TimeDelta::seconds(100)).unwrap();
     append(&log, &[fact(0, "first"), fact(200, "newest"), fact(100, "just in time")]).unwrap();
-    append(&log, &[fact(99, "too late"), fact(150, "in time")]).unwrap();
+    let late = append(&log, &[fact(99, "too late"), fact(150, "in time")]).unwrap().late;
+    assert_eq!(late, 1);
+    assert_eq!(append(&log, &[fact(99, "too late")]).unwrap().late, 0, "it is not new");
     let late: Vec<_> = all(&log).into_iter().map(|one| one.late).collect();
     assert_eq!(late, [false, false, false, true, false]);
     let mut seen = Vec::new();
@@ -119,7 +121,7 @@ fn reopening_goes_on_after_the_last_event() {
     let log = open(dir.path());
     assert_eq!(log.end().unwrap(), Seq(2));
     let appended = append(&log, &[fact(1, "one"), fact(3, "three")]).unwrap();
-    assert_eq!(appended, Appended { seq: Seq(3), new: vec![false, true] });
+    assert_eq!(appended, Appended { seq: Seq(3), new: vec![false, true], late: 1 });
     assert!(all(&log)[2].late, "the newest event time is known again");
     let Size { rows, bytes } = log.size().unwrap();
     assert_eq!(rows, 3);
@@ -169,7 +171,7 @@ fn a_failure_in_the_midst_of_a_batch_writes_nothing_and_is_not_the_end() {
     assert_eq!(append(&log, &[fact(2, "more")]).unwrap().seq, Seq(2), "a small one has room");
     shell.execute_batch("DROP TRIGGER full").unwrap();
     let appended = append(&log, &refused).unwrap();
-    assert_eq!(appended, Appended { seq: Seq(5), new: vec![false, true, true, true] });
+    assert_eq!(appended, Appended { seq: Seq(5), new: vec![false, true, true, true], late: 0 });
 }
 
 #[test]
@@ -234,9 +236,11 @@ proptest! {
         let log = SqliteLog::open(dir.path(), TimeDelta::seconds(horizon)).unwrap();
         let mut model: Vec<Logged> = Vec::new();
         for request in &requests {
+            let known = model.len();
             let new: Vec<_> = request.iter().map(|event| model_append(&mut model, event, horizon)).collect();
+            let late = model[known..].iter().filter(|logged| logged.late).count();
             let seq = model.last().map_or(Seq(0), |last| last.seq);
-            prop_assert_eq!(append(&log, request).unwrap(), Appended { seq, new });
+            prop_assert_eq!(append(&log, request).unwrap(), Appended { seq, new, late });
         }
         prop_assert_eq!(&all(&log), &model);
 

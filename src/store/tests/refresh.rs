@@ -15,6 +15,7 @@ fn fires(started: i64, holds_until: Option<i64>, words: &str) -> Event {
         starts_at: at(started),
         ends_at: None,
         expires_at: holds_until.map(at),
+        pending_at: None,
         summary: (!words.is_empty()).then(|| words.to_owned()),
         url: None,
     })
@@ -31,14 +32,14 @@ fn a_refresh_takes_the_place_of_what_held_shorter_and_adds_no_row() {
     let [first, longer] = [60, 120].map(|seconds| fires(0, Some(seconds), ""));
     append(&log, &[first.clone(), fires(1, None, "")]).unwrap();
     let refreshed = append(&log, std::slice::from_ref(&longer)).unwrap();
-    assert_eq!(refreshed, Appended { seq: Seq(3), new: vec![true] });
+    assert_eq!(refreshed, Appended { seq: Seq(3), new: vec![true], late: 0 });
     let again = events(log.after(Seq(2), 9).unwrap());
     assert_eq!(again, std::slice::from_ref(&longer), "the tail meets it again");
     assert_eq!(events(all(&log)), [fires(1, None, ""), longer.clone()]);
     assert_eq!(rows(&log), 2);
     for no_better in [first, longer] {
         let known = append(&log, &[no_better]).unwrap();
-        assert_eq!(known, Appended { seq: Seq(3), new: vec![false] });
+        assert_eq!(known, Appended { seq: Seq(3), new: vec![false], late: 0 });
     }
     drop(log);
     assert_eq!(rows(&open(dir.path())), 2);
@@ -83,7 +84,7 @@ fn a_log_of_the_first_schema_is_read_on_and_what_it_holds_needs_no_refresh() {
     let log = open(dir.path());
     assert_eq!(events(all(&log)), [fires(0, None, ""), fires(1, None, "")]);
     let told = append(&log, &[fires(0, Some(60), ""), fires(2, Some(60), "")]).unwrap();
-    assert_eq!(told, Appended { seq: Seq(3), new: vec![false, true] });
+    assert_eq!(told, Appended { seq: Seq(3), new: vec![false, true], late: 0 });
 }
 
 /// A note or a change whose time is that of its receipt.
@@ -101,7 +102,11 @@ fn a_post_without_times_that_is_tried_again_is_stored_once() {
     drop(log);
     let log = open(dir.path());
     let again = append(&log, &assumed(119)).unwrap();
-    assert_eq!(again, Appended { seq: Seq(2), new: vec![false, false] }, "after a restart, too");
+    assert_eq!(
+        again,
+        Appended { seq: Seq(2), new: vec![false, false], late: 0 },
+        "after a restart, too"
+    );
     assert_eq!(append(&log, &assumed(121)).unwrap().new, [true, true], "that is said again");
     let said = Event::Note(note(122, "deploys frozen"));
     assert_eq!(append(&log, &[said]).unwrap().new, [true], "its time was said");

@@ -81,6 +81,7 @@ fn alert(n: usize, span: Span) -> AlertReport {
         starts_at: step(span.0),
         ends_at: end_of(span),
         expires_at: None,
+        pending_at: None,
         summary: Some(format!("since step {}", span.0)),
         url: None,
     }

@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    AHEAD_MAX, Flaw, Refused, Values, at_most_items_max, change::RawChange, gather, limits,
-    moment::Moment, note::RawNote, typed, whole,
+    Flaw, Refused, alert::RawAlert, at_most_items_max, change::RawChange, note::RawNote, typed,
+    whole,
 };
 use crate::event::{
-    AlertReport, ChangeId, ChangeReport, Episode, Event, EventId, Labels, Mapping, Note, Time,
+    AlertReport, ChangeId, ChangeReport, Episode, Event, EventId, Mapping, Note, Time,
     time_of_micros,
 };
 
@@ -70,22 +70,6 @@ struct RawCase {
     events: Option<Vec<Value>>,
 }
 
-#[derive(Deserialize)]
-struct RawAlert {
-    #[serde(default)]
-    id: String,
-    alertname: Option<Values>,
-    service: Option<Values>,
-    environment: Option<Values>,
-    severity: Option<Values>,
-    #[serde(default)]
-    starts_at: Moment,
-    #[serde(default)]
-    ends_at: Moment,
-    summary: Option<String>,
-    labels: Option<Labels>,
-}
-
 impl Case {
     /// Reads a case file.
     ///
@@ -113,6 +97,20 @@ impl Case {
         })
     }
 
+    /// The same with changes that are named after the case too: `c1` is in many files.
+    #[must_use]
+    pub fn with_own_ids(mut self) -> Self {
+        for told in &mut self.told {
+            if let Told::Change(told) = told
+                && let Some(id) = &mut told.0.id
+            {
+                *id = format!("{}/{id}", self.id);
+            }
+        }
+        self.changes = self.told.iter().filter_map(Told::change_ids).collect();
+        self
+    }
+
     /// The file's ids of the alerts that are in an episode.
     pub fn alerts<'a>(
         &'a self,
@@ -135,7 +133,10 @@ impl Told {
     fn read(entry: Value) -> Result<Self, Flaw> {
         match entry.get("type").and_then(Value::as_str) {
             Some("change") => Self::change(typed(entry)?),
-            Some("alert") => Self::alert(typed(entry)?),
+            Some("alert") => {
+                let id = entry.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+                Ok(Self::Alert(id, typed::<RawAlert>(entry)?.report(end_of_time())?))
+            }
             Some("note") => Self::note(typed(entry)?),
             other => {
                 let reason = format!(
@@ -156,33 +157,6 @@ impl Told {
             return Err(Flaw::new("started_at", "is missing"));
         }
         Ok(Self::Change(Box::new((raw, report))))
-    }
-
-    fn alert(raw: RawAlert) -> Result<Self, Flaw> {
-        let labels = gather(
-            raw.labels,
-            [
-                ("alertname", raw.alertname),
-                ("service", raw.service),
-                ("environment", raw.environment),
-                ("severity", raw.severity),
-            ],
-        )?;
-        if !labels.has("alertname") {
-            return Err(Flaw::new("alertname", "is missing"));
-        }
-        let time = |field, written| limits::time(field, written, end_of_time(), AHEAD_MAX);
-        let starts_at = time("starts_at", raw.starts_at)?
-            .ok_or_else(|| Flaw::new("starts_at", "is missing"))?;
-        let ends_at = time("ends_at", raw.ends_at)?;
-        if ends_at.is_some_and(|ends_at| ends_at < starts_at) {
-            return Err(Flaw::new("ends_at", "is before starts_at"));
-        }
-        let summary = limits::words(raw.summary);
-        Ok(Self::Alert(
-            raw.id,
-            AlertReport { labels, starts_at, ends_at, expires_at: None, summary, url: None },
-        ))
     }
 
     fn note(raw: RawNote) -> Result<Self, Flaw> {

@@ -57,6 +57,13 @@ fn change_posts(raw: &RawChange, report: &ChangeReport) -> Vec<Post> {
 }
 
 fn alert_posts(report: &AlertReport) -> Vec<Post> {
+    if report.pending_at.is_some() {
+        // A webhook does not tell of that.
+        let post = |report: &AlertReport| Post::new(report.time(), "/api/v1/alerts", report);
+        let fired = post(&AlertReport { ends_at: None, ..report.clone() });
+        let resolved = report.ends_at.map(|_| post(report));
+        return std::iter::once(fired).chain(resolved).collect();
+    }
     let fired = webhook(report, None);
     let resolved = report.ends_at.map(|ends_at| webhook(report, Some(ends_at)));
     std::iter::once(fired).chain(resolved).collect()
@@ -85,7 +92,7 @@ fn webhook(report: &AlertReport, ends_at: Option<Time>) -> Post {
             "annotations": annotations,
             "startsAt": show_time(report.starts_at),
             "endsAt": ends_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), show_time),
-            "generatorURL": "",
+            "generatorURL": report.url.as_deref().unwrap_or_default(),
         }],
     });
     Post::new(ends_at.unwrap_or(report.starts_at), "/webhooks/alertmanager", &body)

@@ -79,6 +79,8 @@ CREATE TABLE alert (
     ends_at   INTEGER,
     -- The end is only expected.
     expected  INTEGER NOT NULL,
+    -- Since when its condition held, where that is known.
+    pending_at INTEGER,
     -- Whether an episode begins with it ...
     first     INTEGER NOT NULL,
     -- ... and when that ends.
