@@ -5,14 +5,20 @@ use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use prometheus::Registry;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 use crate::{
+    clock,
     config::Config,
     engine::Engine,
     http::{self, Api, Parts, Tokens},
     metrics::Metrics,
-    store::{Log, SqliteLog, SqliteState, State},
+    notify::{self, Courier, Receiver, Secrets, Teller},
+    store::{Log, Records, SqliteLog, SqliteRecords, SqliteState, State},
 };
 
 /// What is only known where the program starts.
@@ -46,16 +52,16 @@ pub async fn run(
     };
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     let model = Arc::new(config.model);
-    let (log, state) = open_stores(&config.store.dir, model.settings.horizon)?;
+    let (log, state, records) = open_stores(&config.store.dir, model.settings.horizon)?;
     let hash = model.hash();
     let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
     let api = Api::new(Parts {
-        engine: handle,
+        engine: handle.clone(),
         config: hash,
-        metrics,
+        metrics: Arc::clone(&metrics),
         tokens,
         body_bytes_max: config.server.body_bytes_max,
-        ready,
+        ready: ready.clone(),
     });
     let listener = match options.listener {
         Some(listener) => listener,
@@ -63,8 +69,34 @@ pub async fn run(
     };
     let address = listener.local_addr().context("the listener has no address")?;
 
+    let notifiers = match config.notify.receiver.clone() {
+        Some(receiver) => {
+            let link = config.notify.link.clone().unwrap_or_else(|| format!("http://{address}"));
+            Some(notifiers(
+                receiver,
+                notify::Parts {
+                    engine: handle,
+                    records,
+                    metrics,
+                    posted: Arc::new(Notify::new()),
+                    settings: config.notify,
+                    link,
+                    clock: clock::now,
+                },
+            )?)
+        }
+        None => None,
+    };
+
     let mut tasks = Tasks::default();
     tasks.spawn("engine", |stop| async move { engine.run(stop).await.map_err(Into::into) });
+    if let Some((teller, courier)) = notifiers {
+        tasks.spawn(
+            "teller",
+            |stop| async move { teller.run(ready, stop).await.map_err(Into::into) },
+        );
+        tasks.spawn("courier", |stop| async move { courier.run(stop).await.map_err(Into::into) });
+    }
     tasks.spawn("http", |stop| async move {
         http::serve(listener, api, stopped(stop)).await;
         Ok(())
@@ -84,15 +116,23 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-fn open_stores(
-    dir: &Path,
-    horizon: chrono::TimeDelta,
-) -> anyhow::Result<(Arc<dyn Log>, Arc<dyn State>)> {
+/// Those who tell this receiver of incidents.
+fn notifiers(receiver: Receiver, parts: notify::Parts) -> anyhow::Result<(Teller, Courier)> {
+    let secrets = Secrets::load(&receiver.secret_file)?;
+    let courier = Courier::new((receiver, secrets), &parts)?;
+    Ok((Teller::new(parts, clock::now()).context("cannot read what was told")?, courier))
+}
+
+/// The log, the state and the records.
+type Stores = (Arc<dyn Log>, Arc<dyn State>, Arc<dyn Records>);
+
+fn open_stores(dir: &Path, horizon: chrono::TimeDelta) -> anyhow::Result<Stores> {
     std::fs::create_dir_all(dir)
         .with_context(|| format!("cannot make the directory {}", dir.display()))?;
     let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
     let state = SqliteState::open(dir).context("cannot open the state")?;
-    Ok((Arc::new(log), Arc::new(state)))
+    let records = SqliteRecords::open(dir).context("cannot open the records")?;
+    Ok((Arc::new(log), Arc::new(state), Arc::new(records)))
 }
 
 /// Resolves when it is time to stop, or nobody is left to say so.

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     correlate::{Model, Settings},
+    notify,
     problem::Problem,
     rules::RuleSet,
 };
@@ -30,6 +31,8 @@ pub struct Config {
     pub store: Store,
     /// What answers depend on.
     pub model: Model,
+    /// Who is told of incidents.
+    pub notify: notify::Settings,
 }
 
 /// How the daemon is reached.
@@ -48,7 +51,7 @@ pub struct Server {
 /// Where the data is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Store {
-    /// The directory of `log.db` and `state.db`.
+    /// The directory of `log.db`, `state.db` and `records.db`.
     pub dir: PathBuf,
 }
 
@@ -97,6 +100,7 @@ impl Default for Config {
                 settings: Settings::default(),
                 ..Model::default()
             },
+            notify: notify::Settings::default(),
         }
     }
 }

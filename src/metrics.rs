@@ -41,6 +41,8 @@ pub struct Metrics {
     incidents: IntGaugeVec,
     store_rows: IntGaugeVec,
     store_bytes: IntGaugeVec,
+    notices: IntCounterVec,
+    notify_outbox: IntGauge,
 }
 
 /// How many things of one request went which way.
@@ -54,6 +56,29 @@ pub struct Taken {
     pub ignored: usize,
     /// Not understood.
     pub rejected: usize,
+}
+
+/// What came of sending a notice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoticeResult {
+    /// The receiver took it.
+    Delivered,
+    /// It did not, and is asked again.
+    Retried,
+    /// It is not sent any more.
+    GivenUp,
+}
+
+impl NoticeResult {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Retried, Self::GivenUp];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::GivenUp => "given_up",
+        }
+    }
 }
 
 impl Metrics {
@@ -117,8 +142,17 @@ impl Metrics {
             incidents: on.gauges("incidents", "Incidents in the window, by state", &["state"])?,
             store_rows: on.gauges("store_rows", "Rows of a store", &["store"])?,
             store_bytes: on.gauges("store_bytes", "Bytes on disk of a store", &["store"])?,
+            notices: on.counters(
+                "notices_total",
+                "Attempts to send a notice, by what came of them",
+                &["result"],
+            )?,
+            notify_outbox: on.gauge("notify_outbox", "Notices that wait to be delivered")?,
             registry,
         };
+        for result in NoticeResult::ALL {
+            metrics.notices.with_label_values(&[result.word()]).reset();
+        }
         Ok(metrics)
     }
 
@@ -188,6 +222,22 @@ impl Metrics {
     pub fn store_holds(&self, store: &'static str, size: Size) {
         self.store_rows.with_label_values(&[store]).set(gauge_of(size.rows));
         self.store_bytes.with_label_values(&[store]).set(gauge_of(size.bytes));
+    }
+
+    /// A notice was sent.
+    pub fn notice(&self, result: NoticeResult) {
+        self.notices.with_label_values(&[result.word()]).inc();
+    }
+
+    /// So many notices are not sent any more.
+    pub fn notices_given_up(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.notices.with_label_values(&[NoticeResult::GivenUp.word()]).inc_by(count);
+    }
+
+    /// So many notices wait.
+    pub fn notices_wait(&self, count: usize) {
+        self.notify_outbox.set(gauge_of(count));
     }
 
     /// All of it in Prometheus' text form.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reqwest::Url;
 use toml::Spanned;
 
 use super::{Config, REFUSAL_HINT, Server, Store};
@@ -14,6 +15,7 @@ use crate::{
     correlate::{Model, OnsetHint, Settings},
     document::{Document, Section},
     event::{CANONICAL, Mapping},
+    notify::{self, Receiver},
     problem::Problem,
     rules::{Matchers, RuleSet, SHIPPED, read_matchers},
 };
@@ -34,6 +36,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let store = read_store(root.section("store"));
     let mapping = read_labels(root.section("labels"));
     let settings = read_settings(&mut root);
+    let notify = read_notify(root.section("notify"), base);
     let rule_files = read_rules(root.section("rules"), base);
     let catalog_files = read_catalog(root.section("catalog"), base);
     root.finish();
@@ -50,7 +53,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Config { server, store, model: Model { mapping, rules, catalog, settings } })
+    Ok(Config { server, store, model: Model { mapping, rules, catalog, settings }, notify })
 }
 
 fn read_server(mut section: Section<'_>, base: &Path) -> Server {
@@ -84,6 +87,60 @@ fn read_store(mut section: Section<'_>) -> Store {
     }
     section.finish();
     store
+}
+
+fn read_notify(mut section: Section<'_>, base: &Path) -> notify::Settings {
+    let mut notify = notify::Settings {
+        receiver: read_receiver(&mut section, base),
+        link: section.text("link").map(Spanned::into_inner),
+        ..notify::Settings::default()
+    };
+    set(&mut notify.settle, section.duration("settle"));
+    let lasting = [
+        ("fresh", &mut notify.fresh),
+        ("timeout", &mut notify.timeout),
+        ("retry", &mut notify.retry),
+        ("give_up", &mut notify.give_up),
+    ];
+    for (key, setting) in lasting {
+        let written = section.duration(key);
+        if let Some(zero) = written.as_ref().filter(|written| written.get_ref().is_zero()) {
+            let what = format!("`{key}` is 0");
+            section.document().wrong(zero.span(), what, "write how long, as \"1h\"");
+        }
+        set(setting, written);
+    }
+    section.finish();
+    notify
+}
+
+fn read_receiver(section: &mut Section<'_>, base: &Path) -> Option<Receiver> {
+    let (url, secret_file) = (section.text("url"), section.text("secret_file"));
+    match (url, secret_file) {
+        (Some(url), Some(secret_file)) => {
+            let hint = "write where notices are posted to, as \"https://example.com/notices\"";
+            let url = section.parsed(&url, parse_url, hint)?.into_inner();
+            Some(Receiver { url, secret_file: base.join(secret_file.into_inner()) })
+        }
+        (Some(url), None) => {
+            let what = "notices are signed, and there is no `secret_file`";
+            section.document().wrong(url.span(), what, "name a file with a secret, as whsec_...");
+            None
+        }
+        (None, Some(file)) => {
+            section.document().wrong(file.span(), "there is no `url` to post to", "add `url`");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    // What is wrong with it is told without it: it may hold a secret.
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| "this is not an address of http or https".to_owned())
 }
 
 fn read_labels(mut section: Section<'_>) -> Mapping {

@@ -116,6 +116,51 @@ fn every_option_is_read() {
 }
 
 #[test]
+fn every_option_of_notices_is_read() {
+    let config = load(
+        r#"
+        [notify]
+        url = "https://example.com/hooks/1"
+        secret_file = "notify.secret"
+        link = "https://antecede.example.com"
+        settle = "0s"
+        fresh = "2h"
+        timeout = "20s"
+        retry = "1m"
+        give_up = "3d"
+        "#,
+        &[],
+    )
+    .unwrap();
+    let notify = config.notify;
+    let receiver = notify.receiver.unwrap();
+    assert_eq!(receiver.url.as_str(), "https://example.com/hooks/1");
+    assert!(receiver.secret_file.ends_with("notify.secret"));
+    assert_eq!(notify.link.unwrap(), "https://antecede.example.com");
+    let hours = [notify.fresh, notify.give_up].map(|time| time.num_hours());
+    assert_eq!((hours, notify.settle), ([2, 72], TimeDelta::zero()));
+    let seconds = [notify.timeout, notify.retry].map(|time| time.num_seconds());
+    assert_eq!(seconds, [20, 60]);
+}
+
+#[test]
+fn a_receiver_needs_an_address_and_a_secret_and_neither_is_told() {
+    for (text, want) in [
+        ("url = \"https://hunter2.com\"", "2:7: notices are signed, and there is no `secret_file`"),
+        ("secret_file = \"s\"", "2:15: there is no `url` to post to"),
+        (
+            "url = \"ftp://hunter2.com\"\nsecret_file = \"s\"",
+            "2:7: this is not an address of http or https",
+        ),
+        ("retry = \"0s\"", "2:9: `retry` is 0"),
+    ] {
+        let told = load(&format!("[notify]\n{text}\n"), &[]).unwrap_err();
+        assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
 fn own_rules_stand_beside_the_shipped_ones() {
     let files = [("own.toml", RULE)];
     let both = load("[rules]\nfiles = \"own.toml\"", &files).unwrap().model.rules.rules.len();

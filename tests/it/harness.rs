@@ -142,7 +142,15 @@ impl Daemon {
 
     /// One with this configuration; a `token_file = "token"` in it is made.
     pub(crate) fn with(config: &str) -> Self {
+        Self::with_files(config, &[])
+    }
+
+    /// One with this configuration, and these files beside it.
+    pub(crate) fn with_files(config: &str, files: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
         fs::write(dir.path().join("antecede.toml"), config).unwrap();
         let token = config.contains("token_file").then(|| "only-for-tests".to_owned());
         if let Some(token) = &token {

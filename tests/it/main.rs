@@ -25,6 +25,8 @@ mod harness;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod notices;
+#[cfg(test)]
 mod orders;
 #[cfg(test)]
 mod real_programs;

@@ -1,0 +1,198 @@
+//! The records in SQLite: few rows, each synced before anything is done because of it.
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::TimeDelta;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::{
+    Failure, count_of,
+    database::{Database, Schema},
+    limit_of,
+    reading::Readers,
+    size_of,
+};
+use crate::{
+    correlate::IncidentId,
+    event::{EpisodeId, Time, micros, time_of_micros},
+    store::{Attempt, Claim, Notice, NoticeId, Outgoing, Published, Records, Size, StoreError},
+};
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "records",
+    application_id: i32::from_be_bytes(*b"antR"),
+    migrations: &[include_str!("schema/records_1.sql")],
+    synchronous: "FULL",
+};
+
+/// So many notices wait at most. A receiver that is away for a day of incidents finds the newest.
+const OUTBOX_MAX: usize = 1_000;
+
+/// What was told and what was settled is kept so long: a quarter's post-mortems.
+const KEPT: TimeDelta = TimeDelta::days(90);
+
+/// The records of one machine, in `records.db`.
+#[derive(Debug)]
+pub struct SqliteRecords {
+    // Dropped first, so that the writer is the last to close the file and leaves it whole.
+    readers: Readers,
+    writer: Mutex<Database>,
+}
+
+impl SqliteRecords {
+    /// Opens the records in this directory, or makes them.
+    ///
+    /// # Errors
+    /// Somebody else has them open, they are something else, they are damaged, or the disk says no.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let database = SCHEMA.open(dir)?;
+        let readers = Readers::new(database.path.clone());
+        Ok(Self { readers, writer: Mutex::new(database) })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Database> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records for SqliteRecords {
+    fn published(&self, since: Time) -> Result<Vec<Published>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT at, incident, alert, claim, number FROM published \
+                 WHERE at >= ?1 ORDER BY at, rowid",
+            )?;
+            query.query_and_then([micros(since)], published)?.collect()
+        })
+    }
+
+    fn publish(&self, published: &Published, notice: &Notice) -> Result<usize, StoreError> {
+        self.writer().write(|transaction| {
+            forget_before(transaction, published.at - KEPT)?;
+            let crowded_out = make_room(transaction, notice.made_at)?;
+            let claim = serde_json::to_string(&published.claim)
+                .map_err(|error| Failure::row("a claim", &error))?;
+            let row = (
+                micros(published.at),
+                &published.incident.0,
+                &published.alert.0,
+                claim,
+                published.number,
+            );
+            transaction
+                .prepare_cached(
+                    "INSERT INTO published (at, incident, alert, claim, number) \
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(row)?;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (id, made_at, body, attempts, next_attempt) \
+                     VALUES (?1, ?2, ?3, 0, ?2)",
+                )?
+                .execute((&notice.id.0, micros(notice.made_at), &notice.body))?;
+            Ok(crowded_out)
+        })
+    }
+
+    fn next_outgoing(&self) -> Result<Option<Outgoing>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT id, made_at, body, attempts, next_attempt FROM outbox \
+                 WHERE next_attempt IS NOT NULL ORDER BY next_attempt, made_at, id LIMIT 1",
+            )?;
+            Ok(query.query_row([], outgoing).optional()?)
+        })
+    }
+
+    fn attempted(&self, id: &NoticeId, attempt: &Attempt) -> Result<(), StoreError> {
+        let (next_attempt, settled_at, why) = match attempt {
+            Attempt::Delivered { at } => (None, Some(micros(*at)), None),
+            Attempt::Failed { next_attempt } => (Some(micros(*next_attempt)), None, None),
+            Attempt::GivenUp { at, why } => (None, Some(micros(*at)), Some(why)),
+        };
+        self.writer().write(|transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE outbox SET attempts = attempts + 1, next_attempt = ?2, settled_at = ?3, \
+                 why = ?4 WHERE id = ?1 AND next_attempt IS NOT NULL",
+            )?;
+            update.execute((&id.0, next_attempt, settled_at, why))?;
+            Ok(())
+        })
+    }
+
+    fn give_up_all(&self, at: Time, why: &str) -> Result<usize, StoreError> {
+        self.writer().write(|transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = ?2 \
+                 WHERE next_attempt IS NOT NULL",
+            )?;
+            Ok(update.execute((micros(at), why))?)
+        })
+    }
+
+    fn waiting(&self) -> Result<usize, StoreError> {
+        self.readers.read(|connection| Ok(count_waiting(connection)?))
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        let rows = self.readers.read(|connection| {
+            let sql = "SELECT (SELECT count(*) FROM published) + (SELECT count(*) FROM outbox)";
+            Ok(connection.query_row(sql, [], |row| row.get(0))?)
+        })?;
+        Ok(size_of(self.readers.path(), rows))
+    }
+}
+
+fn forget_before(connection: &Connection, before: Time) -> rusqlite::Result<()> {
+    for sql in ["DELETE FROM published WHERE at < ?1", "DELETE FROM outbox WHERE settled_at < ?1"] {
+        connection.prepare_cached(sql)?.execute([micros(before)])?;
+    }
+    Ok(())
+}
+
+/// Gives up the oldest that wait, until one more may.
+fn make_room(connection: &Connection, at: Time) -> rusqlite::Result<usize> {
+    let too_many = (count_waiting(connection)? + 1).saturating_sub(OUTBOX_MAX);
+    let mut update = connection.prepare_cached(
+        "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = 'newer ones needed its room' \
+         WHERE id IN (SELECT id FROM outbox WHERE next_attempt IS NOT NULL \
+         ORDER BY made_at, id LIMIT ?2)",
+    )?;
+    update.execute((micros(at), limit_of(too_many)))
+}
+
+fn count_waiting(connection: &Connection) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM outbox WHERE next_attempt IS NOT NULL";
+    let rows = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(usize::try_from(count_of(rows)).unwrap_or(usize::MAX))
+}
+
+fn published(row: &Row<'_>) -> Result<Published, Failure> {
+    let at: i64 = row.get("at")?;
+    let claim = row.get_ref("claim")?.as_bytes().unwrap_or_default();
+    let claim: Claim = serde_json::from_slice(claim)
+        .map_err(|error| Failure::row(format!("what was published at {at}"), &error))?;
+    Ok(Published {
+        incident: IncidentId(row.get("incident")?),
+        alert: EpisodeId(row.get("alert")?),
+        claim,
+        number: row.get("number")?,
+        at: time_of_micros(at),
+    })
+}
+
+fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
+    Ok(Outgoing {
+        notice: Notice {
+            id: NoticeId(row.get("id")?),
+            made_at: time_of_micros(row.get("made_at")?),
+            body: row.get("body")?,
+        },
+        attempts: row.get("attempts")?,
+        next_attempt: time_of_micros(row.get("next_attempt")?),
+    })
+}
