@@ -15,6 +15,7 @@ use crate::{
     clock,
     config::Config,
     engine::Engine,
+    hearing::Hearing,
     http::{self, Api, Parts, Tokens},
     metrics::Metrics,
     notify::{self, Courier, Receiver, Secrets, Teller},
@@ -53,11 +54,15 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     let model = Arc::new(config.model);
     let (log, state, records) = open_stores(&config.store.dir, model.settings.horizon)?;
+    let hearing = Hearing::new(Arc::clone(&records), &config.feeds, clock::now())
+        .context("cannot read who was heard")?;
+    let hearing = Arc::new(hearing);
     let hash = model.hash();
     let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
     let api = Api::new(Parts {
         engine: handle.clone(),
         config: hash,
+        hearing: Arc::clone(&hearing),
         metrics: Arc::clone(&metrics),
         tokens,
         body_bytes_max: config.server.body_bytes_max,
@@ -76,6 +81,7 @@ pub async fn run(
                 receiver,
                 notify::Parts {
                     engine: handle,
+                    hearing: Arc::clone(&hearing),
                     records,
                     metrics,
                     posted: Arc::new(Notify::new()),
@@ -90,6 +96,9 @@ pub async fn run(
 
     let mut tasks = Tasks::default();
     tasks.spawn("engine", |stop| async move { engine.run(stop).await.map_err(Into::into) });
+    tasks.spawn("hearing", |stop| async move {
+        hearing.run(clock::now, stop).await.map_err(Into::into)
+    });
     if let Some((teller, courier)) = notifiers {
         tasks.spawn(
             "teller",

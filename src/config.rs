@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     correlate::{Model, Settings},
+    feed::Expected,
     notify,
     problem::Problem,
     rules::RuleSet,
@@ -33,6 +34,8 @@ pub struct Config {
     pub model: Model,
     /// Who is told of incidents.
     pub notify: notify::Settings,
+    /// Who should be heard of, and how often.
+    pub feeds: Vec<Expected>,
 }
 
 /// How the daemon is reached.
@@ -101,6 +104,7 @@ impl Default for Config {
                 ..Model::default()
             },
             notify: notify::Settings::default(),
+            feeds: Vec::new(),
         }
     }
 }

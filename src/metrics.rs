@@ -1,7 +1,8 @@
 //! What the daemon counts and times of itself, for Prometheus.
 //!
 //! One struct, on a registry that is passed in, with one method for each thing that happens. No
-//! label has a value that came from outside: the number of series is fixed by this file.
+//! label has a value that came from outside: the number of series is fixed by this file, by the kinds
+//! of changes, and by the feeds that the configuration names.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -9,12 +10,14 @@ use std::{
 };
 
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
 };
 
 use crate::{
     correlate::{Assessment, State},
+    event::{Time, micros},
     store::{Logged, Size},
 };
 
@@ -41,8 +44,43 @@ pub struct Metrics {
     incidents: IntGaugeVec,
     store_rows: IntGaugeVec,
     store_bytes: IntGaugeVec,
-    notices: IntCounterVec,
-    notify_outbox: IntGauge,
+    notices: NoticeMetrics,
+    feeds: FeedMetrics,
+}
+
+/// What came of telling somebody.
+#[derive(Debug)]
+struct NoticeMetrics {
+    total: IntCounterVec,
+    outbox: IntGauge,
+}
+
+impl NoticeMetrics {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        let help = "Attempts to send a notice, by what came of them";
+        let total = on.counters("notices_total", help, &["result"])?;
+        for result in NoticeResult::ALL {
+            total.with_label_values(&[result.word()]).reset();
+        }
+        let outbox = on.gauge("notify_outbox", "Notices that wait to be delivered")?;
+        Ok(Self { total, outbox })
+    }
+}
+
+/// Who is heard.
+#[derive(Debug)]
+struct FeedMetrics {
+    last_heard: GaugeVec,
+    silent: IntGaugeVec,
+}
+
+impl FeedMetrics {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        let name = "feed_last_heard_timestamp_seconds";
+        let last_heard = on.moments(name, "When a feed was heard last", &["feed"])?;
+        let help = "Whether a feed was not heard for three times its usual interval";
+        Ok(Self { last_heard, silent: on.gauges("feed_silent", help, &["feed"])? })
+    }
 }
 
 /// How many things of one request went which way.
@@ -142,17 +180,10 @@ impl Metrics {
             incidents: on.gauges("incidents", "Incidents in the window, by state", &["state"])?,
             store_rows: on.gauges("store_rows", "Rows of a store", &["store"])?,
             store_bytes: on.gauges("store_bytes", "Bytes on disk of a store", &["store"])?,
-            notices: on.counters(
-                "notices_total",
-                "Attempts to send a notice, by what came of them",
-                &["result"],
-            )?,
-            notify_outbox: on.gauge("notify_outbox", "Notices that wait to be delivered")?,
+            notices: NoticeMetrics::new(on)?,
+            feeds: FeedMetrics::new(on)?,
             registry,
         };
-        for result in NoticeResult::ALL {
-            metrics.notices.with_label_values(&[result.word()]).reset();
-        }
         Ok(metrics)
     }
 
@@ -226,18 +257,27 @@ impl Metrics {
 
     /// A notice was sent.
     pub fn notice(&self, result: NoticeResult) {
-        self.notices.with_label_values(&[result.word()]).inc();
+        self.notices.total.with_label_values(&[result.word()]).inc();
     }
 
     /// So many notices are not sent any more.
     pub fn notices_given_up(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.notices.with_label_values(&[NoticeResult::GivenUp.word()]).inc_by(count);
+        self.notices.total.with_label_values(&[NoticeResult::GivenUp.word()]).inc_by(count);
     }
 
     /// So many notices wait.
     pub fn notices_wait(&self, count: usize) {
-        self.notify_outbox.set(gauge_of(count));
+        self.notices.outbox.set(gauge_of(count));
+    }
+
+    /// A feed was heard last at this time, if ever, and may be silent.
+    pub fn feed(&self, feed: &str, last_heard: Option<Time>, silent: bool) {
+        if let Some(last) = last_heard {
+            let since = Duration::from_micros(u64::try_from(micros(last)).unwrap_or_default());
+            self.feeds.last_heard.with_label_values(&[feed]).set(since.as_secs_f64());
+        }
+        self.feeds.silent.with_label_values(&[feed]).set(i64::from(silent));
     }
 
     /// All of it in Prometheus' text form.
@@ -287,6 +327,10 @@ impl Maker<'_> {
 
     fn gauges(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<IntGaugeVec> {
         self.register(IntGaugeVec::new(opts(name, help), by)?)
+    }
+
+    fn moments(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<GaugeVec> {
+        self.register(GaugeVec::new(opts(name, help), by)?)
     }
 
     fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {

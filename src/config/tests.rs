@@ -3,7 +3,10 @@ use std::fs;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::event::Labels;
+use crate::{
+    event::Labels,
+    feed::{Carries, Expected, FeedName},
+};
 
 /// Loads a configuration of this text, in a directory with these other files.
 fn load(text: &str, others: &[(&str, &str)]) -> Result<Config, String> {
@@ -219,4 +222,40 @@ fn an_address_that_others_reach_needs_a_token_or_a_word() {
 fn a_file_that_cannot_be_read_is_a_problem_that_names_it() {
     let problems = Config::load(Some(Path::new("no/such.toml"))).unwrap_err();
     assert!(problems[0].to_string().starts_with("no/such.toml:1:1: cannot be read: No such file"));
+}
+
+#[test]
+fn feeds_are_read_and_what_is_wrong_with_them_is_told() {
+    let config = load(
+        "[[feed]]\nname = \"terraform\"\nevery = \"1h\"\ncarries = \"changes\"\n\
+         [[feed]]\nname = \"changes:dns\"\nevery = \"1d\"\n\
+         [[feed]]\nname = \"alertmanager\"\nevery = \"5m\"\n",
+        &[],
+    );
+    let feed = |name: &str, carries, every| {
+        let name = FeedName(name.to_owned());
+        Expected { name, carries, every }
+    };
+    let expected = [
+        feed("terraform", Carries::Changes, TimeDelta::hours(1)),
+        feed("changes:dns", Carries::Changes, TimeDelta::days(1)),
+        feed("alertmanager", Carries::Alerts, TimeDelta::minutes(5)),
+    ];
+    assert_eq!(config.unwrap().feeds, expected);
+    let told = load(
+        "[[feed]]\nname = \"a b\"\nevery = \"1s\"\ncarries = \"notes\"\n\
+         [[feed]]\nname = \"a\"\nevery = \"1h\"\n[[feed]]\nname = \"a\"\nevery = \"1h\"\n\
+         [[feed]]\nname = \"b\"\n",
+        &[],
+    )
+    .unwrap_err();
+    for want in [
+        "2:8: \"a b\" cannot be the name of a feed",
+        "3:9: nobody is heard so often",
+        "4:11: a feed does not carry \"notes\"",
+        "8:1: there are two feeds \"a\"",
+        "11:1: [[feed]] \"b\" has no `every`",
+    ] {
+        assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
+    }
 }

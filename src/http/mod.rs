@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod feeds;
 mod ingest;
 mod ops;
 mod params;
@@ -37,7 +38,7 @@ use self::{
     reply::ApiError,
     route::{Target, target},
 };
-use crate::{engine::Handle, metrics::Metrics};
+use crate::{engine::Handle, hearing::Hearing, metrics::Metrics};
 
 /// So many reads of the store or of the log run at once; more wait.
 const READS_MAX: usize = 8;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub engine: Handle,
     /// The hash of the configuration that answers are given under.
     pub config: String,
+    /// Who is heard.
+    pub hearing: Arc<Hearing>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who may come in; `None`: everybody who reaches the address.
@@ -121,6 +124,9 @@ impl Api {
         }
         if let (Some(tokens), false) = (&self.parts.tokens, target.is_open()) {
             tokens.admit(&request.headers)?;
+        }
+        if let Target::Heartbeat(feed) = target {
+            return self.heartbeat(feed, request).await;
         }
         match target.source(&request.method) {
             Some(source) => self.ingest(source, request).await,

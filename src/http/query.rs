@@ -18,6 +18,8 @@ use crate::{
     clock,
     correlate::Incident,
     event::{Change, ChangeId, Note, Time},
+    feed::Gap,
+    hearing::Hearing,
     rules::change_labels,
     store::{Page, Paged, StoreError, View},
     timeline,
@@ -38,6 +40,10 @@ const TIMELINE_NOTES_MAX: usize = 5_000;
 struct Moment<'a> {
     view: &'a dyn View,
     at: Time,
+    /// How far before an incident its cause is looked for.
+    look_back: TimeDelta,
+    /// Who is silent, where the answer is as of now; one as of then does not depend on it.
+    hearing: Option<&'a Hearing>,
 }
 
 impl Api {
@@ -65,12 +71,14 @@ impl Api {
             Target::Change(id) => self.read(when, move |moment| change(moment, id)).await,
             Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
             Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
+            Target::Feeds => Ok(self.feeds()),
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
-            Target::AlertmanagerWebhook | Target::Notes | Target::Unknown => {
-                Err(ApiError::not_found("nothing is asked for here"))
-            }
+            Target::AlertmanagerWebhook
+            | Target::Notes
+            | Target::Heartbeat(_)
+            | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
         }
     }
 
@@ -87,14 +95,15 @@ impl Api {
             let detail = format!("assessed up to {assessed}, not yet up to {}", seq.0);
             return Err(ApiError::not_yet(detail));
         }
-        let engine = self.parts.engine.clone();
+        let (engine, hearing) = (self.parts.engine.clone(), Arc::clone(&self.parts.hearing));
         let read = move || {
+            let look_back = engine.model().settings.look_back;
             if let Some(at) = when.at {
                 let view = &engine.as_of(at)?;
-                return Ok((at, work(&Moment { view, at })?));
+                return Ok((at, work(&Moment { view, at, look_back, hearing: None })?));
             }
             let (view, at) = (engine.state().as_ref(), clock::now());
-            Ok((at, work(&Moment { view, at })?))
+            Ok((at, work(&Moment { view, at, look_back, hearing: Some(&hearing) })?))
         };
         let (at, body) = self.in_turn(read).await?;
         Ok(json(&Answered { at, config: &self.parts.config, body }))
@@ -131,8 +140,10 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::Suspects(_)
         | Target::IncidentTimeline(_)
         | Target::Impact(_) => Some(&[&MOMENT]),
+        Target::Feeds => Some(&[]),
         Target::AlertmanagerWebhook
         | Target::Notes
+        | Target::Heartbeat(_)
         | Target::Metrics
         | Target::Healthy
         | Target::Ready
@@ -142,9 +153,24 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
 
 impl Moment<'_> {
     fn incident(&self, Id(id): &Id) -> Result<Incident, ApiError> {
-        let found = self.view.incident(id)?.map(|incident| incident.at(self.at));
+        let found = self.view.incident(id)?.map(|incident| self.told(incident)).transpose()?;
         let nothing = || format!("no incident, and no alert in one, has the id {id:?}");
         found.ok_or_else(|| ApiError::not_found(nothing()))
+    }
+
+    /// The incident as it is told: as of this moment, and with the doubt that silence casts.
+    fn told(&self, incident: Incident) -> Result<Incident, StoreError> {
+        let incident = incident.at(self.at);
+        match self.hearing {
+            Some(hearing) => hearing.doubted(incident, self.look_back, self.at),
+            None => Ok(incident),
+        }
+    }
+
+    /// The gaps that reach into a time.
+    fn gaps(&self, from: Time, to: Time) -> Result<Vec<Gap>, StoreError> {
+        let Some(hearing) = self.hearing else { return Ok(Vec::new()) };
+        hearing.gaps(from, to, self.at)
     }
 }
 
@@ -153,12 +179,13 @@ fn list<T>(name: &'static str, page: Paged<T>) -> List<T> {
 }
 
 fn incidents(moment: &Moment<'_>, select: &Selection) -> Result<List<Incident>, ApiError> {
-    let mut page = moment.view.incidents(&select.page, &|incident| {
+    let Paged { items, next } = moment.view.incidents(&select.page, &|incident| {
         select.state.is_none_or(|state| incident.clone().at(moment.at).state == state)
             && select.matching.holds(|| incident_labels(incident))
     })?;
-    page.items = page.items.into_iter().map(|incident| incident.at(moment.at)).collect();
-    Ok(list("incidents", page))
+    let told = items.into_iter().map(|incident| moment.told(incident));
+    let items = told.collect::<Result<_, _>>()?;
+    Ok(list("incidents", Paged { items, next }))
 }
 
 fn incident(moment: &Moment<'_>, id: &Id) -> Result<One<Incident>, ApiError> {
@@ -198,7 +225,9 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
     let onsets = incident.families.iter().map(|family| family.onset_from);
     let from = begun.chain(onsets).fold(incident.started_at, Time::min);
     let (notes, truncated) = notes(moment, from, moment.at)?;
+    let gaps = moment.gaps(from, incident.ended_at.unwrap_or(moment.at))?;
     let entries = timeline::entries(&incident, &members, &changes, &notes);
+    let entries = timeline::with_gaps(entries, &gaps, from);
     Ok(Timeline { incident: Some(incident.id), entries, truncated })
 }
 
@@ -218,6 +247,7 @@ fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiErro
     let mut entries = timeline::between(&episodes, &changes, &notes);
     // What lasts has two entries, of which one may be out of the range.
     entries.retain(|entry| start <= entry.at && entry.at <= end);
+    let entries = timeline::with_gaps(entries, &moment.gaps(start, end)?, start);
     let truncated = more_episodes || more_changes || more_notes;
     Ok(Timeline { incident: None, entries, truncated })
 }

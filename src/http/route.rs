@@ -21,6 +21,8 @@ pub(super) enum Target {
     Impact(Id),
     Alerts,
     Timeline,
+    Feeds,
+    Heartbeat(Id),
     Metrics,
     Healthy,
     Ready,
@@ -77,6 +79,10 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("api" / "v1" / "alerts").map(|| Target::Alerts))
         .unify()
         .or(warp::path!("api" / "v1" / "timeline").map(|| Target::Timeline))
+        .unify()
+        .or(warp::path!("api" / "v1" / "feeds").map(|| Target::Feeds))
+        .unify()
+        .or(warp::path!("api" / "v1" / "heartbeats" / Id).map(Target::Heartbeat))
         .unify();
     let ops = warp::path!("metrics")
         .map(|| Target::Metrics)
@@ -112,6 +118,8 @@ impl Target {
             Self::Impact(_) => "/api/v1/incidents/{id}/impact",
             Self::Alerts => "/api/v1/alerts",
             Self::Timeline => "/api/v1/timeline",
+            Self::Feeds => "/api/v1/feeds",
+            Self::Heartbeat(_) => "/api/v1/heartbeats/{feed}",
             Self::Metrics => "/metrics",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
@@ -121,7 +129,7 @@ impl Target {
 
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::AlertmanagerWebhook | Self::Notes => &[Method::POST],
+            Self::AlertmanagerWebhook | Self::Notes | Self::Heartbeat(_) => &[Method::POST],
             Self::Changes => &[Method::GET, Method::HEAD, Method::POST],
             Self::Change(_)
             | Self::Incidents
@@ -131,6 +139,7 @@ impl Target {
             | Self::Impact(_)
             | Self::Alerts
             | Self::Timeline
+            | Self::Feeds
             | Self::Metrics
             | Self::Healthy
             | Self::Ready => &[Method::GET, Method::HEAD],
@@ -152,6 +161,8 @@ impl Target {
             | Self::Impact(_)
             | Self::Alerts
             | Self::Timeline
+            | Self::Feeds
+            | Self::Heartbeat(_)
             | Self::Metrics
             | Self::Healthy
             | Self::Ready

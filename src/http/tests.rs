@@ -1,5 +1,6 @@
 //! The API over real stores in a temporary directory: what is answered to what is asked.
 
+mod feeds;
 mod ingest;
 mod ops;
 mod params;
@@ -8,6 +9,7 @@ mod socket;
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -18,11 +20,14 @@ use warp::{
 
 use super::{Api, Parts, Tokens, routes};
 use crate::{
+    clock,
     correlate::Model,
     engine::Handle,
     event::{Time, parse_time},
+    feed::{Carries, Expected, FeedName},
+    hearing::Hearing,
     metrics::Metrics,
-    store::{Log, Seq, SqliteLog, SqliteState, State},
+    store::{Log, Seq, SqliteLog, SqliteRecords, SqliteState, State},
 };
 
 const BODY_MAX: usize = 64 << 10;
@@ -49,6 +54,22 @@ impl Daemon {
     }
 
     fn with(log: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>, tokens: Option<Tokens>) -> Self {
+        Self::built(log, tokens, &[])
+    }
+
+    /// One that has been awake for an hour, in which terraform should have been heard every five
+    /// minutes.
+    fn that_misses_terraform() -> Self {
+        let name = FeedName("terraform".to_owned());
+        let every = TimeDelta::minutes(5);
+        Self::built(|log| log, None, &[Expected { name, carries: Carries::Changes, every }])
+    }
+
+    fn built(
+        log: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
+        tokens: Option<Tokens>,
+        expected: &[Expected],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let model = Arc::new(Model::default());
         let on_disk = SqliteLog::open(dir.path(), model.settings.horizon).unwrap();
@@ -56,11 +77,15 @@ impl Daemon {
         let (assessed, assessed_so_far) = watch::channel(Seq(0));
         let (ready, readiness) = watch::channel(false);
         let log = log(Arc::new(on_disk));
+        let records = Arc::new(SqliteRecords::open(dir.path()).unwrap());
+        let an_hour_ago = clock::now() - TimeDelta::hours(1);
+        let hearing = Arc::new(Hearing::new(records, expected, an_hour_ago).unwrap());
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
         let engine = Handle::new(model, log, contract, assessed_so_far);
         let api = Api::new(Parts {
             engine,
             config: "c0ffee".to_owned(),
+            hearing,
             metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
             tokens,
             body_bytes_max: BODY_MAX,

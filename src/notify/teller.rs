@@ -20,6 +20,7 @@ use crate::{
     correlate::{Incident, IncidentId},
     engine::Handle,
     event::{ChangeId, Time},
+    hearing::Hearing,
     metrics::Metrics,
     store::{Claim, Page, Published, Records, Seq, StoreError},
 };
@@ -46,6 +47,8 @@ pub struct Teller {
 pub struct Parts {
     /// What is known.
     pub engine: Handle,
+    /// Who is silent.
+    pub hearing: Arc<Hearing>,
     /// What was told.
     pub records: Arc<dyn Records>,
     /// What is counted.
@@ -234,7 +237,9 @@ impl Parts {
         incident: &Incident,
         occasion: Occasion<'_>,
     ) -> Result<Option<Published>, StoreError> {
-        let Some((published, notice)) = write(incident, occasion) else { return Ok(None) };
+        let look_back = self.engine.model().settings.look_back;
+        let told = self.hearing.doubted(incident.clone(), look_back, occasion.now)?;
+        let Some((published, notice)) = write(&told, occasion) else { return Ok(None) };
         let crowded_out = self.records.publish(&published, &notice)?;
         self.posted.notify_one();
         let (news, notice) = (occasion.news.word(), notice.id);

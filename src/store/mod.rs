@@ -16,7 +16,7 @@ mod tests;
 
 pub use self::{
     paging::EXAMINED_MAX,
-    records::{Attempt, Claim, Notice, NoticeId, Outgoing, Published, Records},
+    records::{Attempt, Awake, Claim, Feed, Notice, NoticeId, Outgoing, Published, Records},
     sqlite::{Limits, SqliteLog, SqliteRecords, SqliteState},
 };
 

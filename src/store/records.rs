@@ -9,6 +9,7 @@ use super::{Size, StoreError};
 use crate::{
     correlate::{Answer, Incident, IncidentId},
     event::{ChangeId, EpisodeId, Time},
+    feed::{FeedName, Gap, Heard},
 };
 
 /// What is said of an incident's cause, as far as people are told of it.
@@ -112,6 +113,18 @@ pub enum Attempt {
     },
 }
 
+/// A feed, and when it was heard.
+pub type Feed = (FeedName, Heard);
+
+/// A stretch of time in which the daemon was awake, and could hear.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Awake {
+    /// From when on.
+    pub since: Time,
+    /// Until when it is known to have been.
+    pub until: Time,
+}
+
 /// The records: appended, and kept when the state goes.
 pub trait Records: fmt::Debug + Send + Sync {
     /// What was told since then, oldest first.
@@ -132,6 +145,15 @@ pub trait Records: fmt::Debug + Send + Sync {
 
     /// How many notices wait.
     fn waiting(&self) -> Result<usize, StoreError>;
+
+    /// When each feed was heard, and the stretch in which the daemon was awake last.
+    fn feeds(&self) -> Result<(Vec<Feed>, Option<Awake>), StoreError>;
+
+    /// Records what was heard, which gaps are over, and that the daemon is awake: all or nothing.
+    fn hear(&self, heard: &[Feed], gaps: &[Gap], awake: Awake) -> Result<(), StoreError>;
+
+    /// The recorded gaps that reach into a time, by start.
+    fn gaps(&self, from: Time, to: Time) -> Result<Vec<Gap>, StoreError>;
 
     /// How much it holds.
     fn size(&self) -> Result<Size, StoreError>;

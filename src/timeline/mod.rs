@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use crate::{
     correlate::Incident,
     event::{CANONICAL, Change, ChangeId, Episode, Labels, Note, Time},
+    feed::Gap,
 };
 
 /// An incident's own timeline: its alerts, suspects and responses from first to last, and of the
@@ -46,6 +47,12 @@ pub fn between(episodes: &[Episode], changes: &[Change], notes: &[Note]) -> Vec<
     let lines_of_alerts = episodes.iter().flat_map(Entry::of_episode);
     let lines_of_notes = notes.iter().map(Entry::of_note);
     in_order(lines_of_changes.chain(lines_of_alerts).chain(lines_of_notes))
+}
+
+/// The same entries, and the gaps in what was heard: these are known of now alone, so they are told
+/// by who knows the time. A gap that began before `from` stands there.
+pub fn with_gaps(entries: Vec<Entry>, gaps: &[Gap], from: Time) -> Vec<Entry> {
+    in_order(entries.into_iter().chain(gaps.iter().map(|gap| Entry::of_gap(gap, from))))
 }
 
 fn in_order(lines: impl Iterator<Item = Entry>) -> Vec<Entry> {

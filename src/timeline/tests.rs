@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     correlate::{Answer, Cleared, FamilySummary, IncidentId, State, Suspect},
     event::{Action, EpisodeId, Kind, Mapping, Scope, Status, parse_time},
+    feed::{Carries, FeedName},
 };
 
 fn time(text: &str) -> Time {
@@ -369,4 +370,26 @@ proptest! {
             prop_assert!(told.iter().any(|entry| entry.change.as_ref() == Some(id)), "{} is missing", id);
         }
     }
+}
+
+#[test]
+fn a_gap_stands_among_the_entries_where_it_began_or_where_they_begin() {
+    let told = between(&[episode("a1", "api", "14:30", None)], &[], &[note("14:40", "done")]);
+    let gap = |from: &str, to: Option<&str>| Gap {
+        feed: Some(FeedName("terraform".to_owned())),
+        carries: Some(Carries::Changes),
+        from: time(from),
+        to: to.map(time),
+    };
+    let gaps = [gap("14:30", None), gap("13:00", Some("14:09"))];
+    let told = with_gaps(told, &gaps, time("14:00"));
+    let lines: Vec<_> =
+        told.iter().map(|entry| format!("{} {}", entry.at.format("%H:%M"), entry.title)).collect();
+    let expected = [
+        "14:00 not heard from terraform 13:00 to 14:09 UTC",
+        "14:30 Down",
+        "14:30 not heard from terraform since 14:30 UTC",
+        "14:40 done",
+    ];
+    assert_eq!(lines, expected);
 }

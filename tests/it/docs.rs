@@ -70,7 +70,7 @@ fn every_rule_catalogue_and_configuration_is_accepted() {
         assert_eq!(accepted, Ok(()), "{block}");
         checked += 1;
     }
-    assert_eq!(checked, 3);
+    assert_eq!(checked, 4);
 }
 
 /// Loads a part of a configuration.

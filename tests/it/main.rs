@@ -19,6 +19,8 @@ mod docker;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod founding;
 #[cfg(test)]
 mod harness;

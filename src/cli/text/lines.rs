@@ -43,6 +43,7 @@ const fn event(entry: &Entry) -> &'static str {
         EntryKind::ChangeCanceled => "canceled",
         EntryKind::AlertFiring => "ALERT",
         EntryKind::AlertResolved => "resolved",
+        EntryKind::Gap => "gap",
         EntryKind::Note => "note",
     }
 }

@@ -77,7 +77,7 @@ async fn a_change_is_found_by_an_id_with_a_slash() {
 }
 
 /// An incident of one alert, which still fires.
-fn told() -> (Incident, Episode) {
+pub(super) fn told() -> (Incident, Episode) {
     let labels: Labels =
         [("alertname", "ProbeFailed"), ("service", "sdk"), ("environment", "production")]
             .into_iter()

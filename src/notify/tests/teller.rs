@@ -14,6 +14,8 @@ use crate::{
     correlate::Model,
     engine::Handle,
     event::{Episode, Labels, Scope},
+    feed::{Carries, Expected, FeedName},
+    hearing::Hearing,
     metrics::Metrics,
     store::{
         Attempt, Log, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State as _, StateBatch,
@@ -33,7 +35,14 @@ pub(super) fn parts(dir: &Path, state: &Arc<SqliteState>, records: &Arc<SqliteRe
     let log: Arc<dyn Log> = Arc::new(SqliteLog::open(dir, model.settings.horizon).unwrap());
     let (_, assessed) = watch::channel(Seq(0));
     let contract: Arc<dyn crate::store::State> = Arc::<SqliteState>::clone(state);
+    let silent = Expected {
+        name: FeedName("terraform".to_owned()),
+        carries: Carries::Changes,
+        every: TimeDelta::minutes(5),
+    };
+    let kept: Arc<dyn Records> = Arc::<SqliteRecords>::clone(records);
     Parts {
+        hearing: Arc::new(Hearing::new(kept, &[silent], at(-3_600)).unwrap()),
         engine: Handle::new(model, log, contract, assessed),
         records: Arc::<SqliteRecords>::clone(records),
         metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
@@ -89,15 +98,20 @@ impl Scene {
 
     /// The types of the notices that come of looking at this second.
     fn look(&mut self, seconds: i64) -> Vec<String> {
+        let notices = self.notices(seconds).into_iter();
+        notices.map(|notice| notice["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// These notices.
+    fn notices(&mut self, seconds: i64) -> Vec<Value> {
         self.teller.look(at(seconds)).unwrap();
-        let mut types = Vec::new();
+        let mut notices = Vec::new();
         while let Some(outgoing) = self.records.next_outgoing().unwrap() {
-            let body: Value = serde_json::from_str(&outgoing.notice.body).unwrap();
-            types.push(body["type"].as_str().unwrap().to_owned());
+            notices.push(serde_json::from_str(&outgoing.notice.body).unwrap());
             let delivered = Attempt::Delivered { at: at(seconds) };
             self.records.attempted(&outgoing.notice.id, &delivered).unwrap();
         }
-        types
+        notices
     }
 }
 
@@ -188,4 +202,18 @@ fn many_incidents_are_each_told_and_old_ones_are_not_read() {
     scene.look(500);
     assert_eq!(scene.look(530).len(), 450);
     assert_eq!(scene.look(560), NOBODY);
+}
+
+#[test]
+fn who_is_cleared_while_somebody_is_silent_is_told_so() {
+    let mut scene = Scene::new();
+    scene.assess(&[incident(0, Answer::Likely, &["a"])]);
+    scene.look(1);
+    assert_eq!(scene.look(31), ["incident.suspect_likely"]);
+    scene.assess(&[incident(0, Answer::None, &[])]);
+    scene.look(100);
+    let notices = scene.notices(160);
+    assert_eq!(notices[0]["data"]["answer"], "unknown");
+    let headline = notices[0]["data"]["headline"].as_str().unwrap();
+    assert!(headline.contains("not heard from terraform since 11:00 UTC"), "{headline}");
 }

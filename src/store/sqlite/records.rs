@@ -7,6 +7,7 @@ use std::{
 
 use chrono::TimeDelta;
 use rusqlite::{Connection, OptionalExtension as _, Row};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Failure, count_of,
@@ -18,7 +19,10 @@ use super::{
 use crate::{
     correlate::IncidentId,
     event::{EpisodeId, Time, micros, time_of_micros},
-    store::{Attempt, Claim, Notice, NoticeId, Outgoing, Published, Records, Size, StoreError},
+    feed::{FeedName, Gap, Heard},
+    store::{
+        Attempt, Awake, Feed, Notice, NoticeId, Outgoing, Published, Records, Size, StoreError,
+    },
 };
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -73,8 +77,7 @@ impl Records for SqliteRecords {
         self.writer().write(|transaction| {
             forget_before(transaction, published.at - KEPT)?;
             let crowded_out = make_room(transaction, notice.made_at)?;
-            let claim = serde_json::to_string(&published.claim)
-                .map_err(|error| Failure::row("a claim", &error))?;
+            let claim = json(&published.claim)?;
             let row = (
                 micros(published.at),
                 &published.incident.0,
@@ -138,9 +141,50 @@ impl Records for SqliteRecords {
         self.readers.read(|connection| Ok(count_waiting(connection)?))
     }
 
+    fn feeds(&self) -> Result<(Vec<Feed>, Option<Awake>), StoreError> {
+        self.readers.read(|connection| {
+            let mut query =
+                connection.prepare_cached("SELECT name, first, last, pauses FROM feed")?;
+            let feeds = query.query_and_then([], feed)?.collect::<Result<_, Failure>>()?;
+            let awake = connection
+                .query_row("SELECT since, until FROM awake", [], |row| {
+                    let (since, until) = (row.get(0)?, row.get(1)?);
+                    Ok(Awake { since: time_of_micros(since), until: time_of_micros(until) })
+                })
+                .optional()?;
+            Ok((feeds, awake))
+        })
+    }
+
+    fn hear(&self, heard: &[Feed], gaps: &[Gap], awake: Awake) -> Result<(), StoreError> {
+        self.writer().write(|transaction| {
+            forget_before(transaction, awake.until - KEPT)?;
+            heard.iter().try_for_each(|(name, heard)| put_feed(transaction, name, heard))?;
+            gaps.iter().try_for_each(|gap| add_gap(transaction, gap, awake.until))?;
+            let sql = "INSERT OR REPLACE INTO awake (only_row, since, until) VALUES (1, ?1, ?2)";
+            let row = (micros(awake.since), micros(awake.until));
+            transaction.prepare_cached(sql)?.execute(row)?;
+            Ok(())
+        })
+    }
+
+    fn gaps(&self, from: Time, to: Time) -> Result<Vec<Gap>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT body FROM gap WHERE ends_at >= ?1 AND starts_at <= ?2 \
+                 ORDER BY starts_at, rowid",
+            )?;
+            let gaps = query.query_and_then((micros(from), micros(to)), |row| {
+                parse(row.get_ref(0)?.as_bytes().unwrap_or_default(), || "a gap".to_owned())
+            })?;
+            gaps.collect()
+        })
+    }
+
     fn size(&self) -> Result<Size, StoreError> {
         let rows = self.readers.read(|connection| {
-            let sql = "SELECT (SELECT count(*) FROM published) + (SELECT count(*) FROM outbox)";
+            let sql = "SELECT (SELECT count(*) FROM published) + (SELECT count(*) FROM outbox) \
+                 + (SELECT count(*) FROM feed) + (SELECT count(*) FROM gap)";
             Ok(connection.query_row(sql, [], |row| row.get(0))?)
         })?;
         Ok(size_of(self.readers.path(), rows))
@@ -148,10 +192,39 @@ impl Records for SqliteRecords {
 }
 
 fn forget_before(connection: &Connection, before: Time) -> rusqlite::Result<()> {
-    for sql in ["DELETE FROM published WHERE at < ?1", "DELETE FROM outbox WHERE settled_at < ?1"] {
+    for sql in [
+        "DELETE FROM published WHERE at < ?1",
+        "DELETE FROM outbox WHERE settled_at < ?1",
+        "DELETE FROM gap WHERE ends_at < ?1",
+    ] {
         connection.prepare_cached(sql)?.execute([micros(before)])?;
     }
     Ok(())
+}
+
+fn put_feed(connection: &Connection, name: &FeedName, heard: &Heard) -> Result<(), Failure> {
+    let sql = "INSERT OR REPLACE INTO feed (name, first, last, pauses) VALUES (?1, ?2, ?3, ?4)";
+    let row = (&name.0, micros(heard.first), micros(heard.last), json(&heard.pauses)?);
+    connection.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+fn add_gap(connection: &Connection, gap: &Gap, now: Time) -> Result<(), Failure> {
+    let sql = "INSERT INTO gap (starts_at, ends_at, body) VALUES (?1, ?2, ?3)";
+    let row = (micros(gap.from), micros(gap.to.unwrap_or(now)), json(gap)?);
+    connection.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+fn feed(row: &Row<'_>) -> Result<Feed, Failure> {
+    let name: String = row.get("name")?;
+    let pauses = row.get_ref("pauses")?.as_bytes().unwrap_or_default();
+    let heard = Heard {
+        first: time_of_micros(row.get("first")?),
+        last: time_of_micros(row.get("last")?),
+        pauses: parse(pauses, || format!("feed {name}"))?,
+    };
+    Ok((FeedName(name), heard))
 }
 
 /// Gives up the oldest that wait, until one more may.
@@ -174,8 +247,7 @@ fn count_waiting(connection: &Connection) -> rusqlite::Result<usize> {
 fn published(row: &Row<'_>) -> Result<Published, Failure> {
     let at: i64 = row.get("at")?;
     let claim = row.get_ref("claim")?.as_bytes().unwrap_or_default();
-    let claim: Claim = serde_json::from_slice(claim)
-        .map_err(|error| Failure::row(format!("what was published at {at}"), &error))?;
+    let claim = parse(claim, || format!("what was published at {at}"))?;
     Ok(Published {
         incident: IncidentId(row.get("incident")?),
         alert: EpisodeId(row.get("alert")?),
@@ -195,4 +267,12 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
         attempts: row.get("attempts")?,
         next_attempt: time_of_micros(row.get("next_attempt")?),
     })
+}
+
+fn json<T: Serialize>(thing: &T) -> Result<String, Failure> {
+    serde_json::to_string(thing).map_err(|error| Failure::row("what is recorded", &error))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], row: impl FnOnce() -> String) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| Failure::row(row(), &error))
 }

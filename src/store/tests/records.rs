@@ -8,8 +8,10 @@ use super::{at, directory, shell};
 use crate::{
     correlate::IncidentId,
     event::{ChangeId, EpisodeId},
+    feed::{Carries, FeedName, Gap, Heard},
     store::{
-        Attempt, Claim, Notice, NoticeId, Outgoing, Published, Records, SqliteRecords, SqliteState,
+        Attempt, Awake, Claim, Notice, NoticeId, Outgoing, Published, Records, SqliteRecords,
+        SqliteState,
     },
 };
 
@@ -142,4 +144,38 @@ fn a_claim_that_cannot_be_read_is_damage_with_its_place() {
     shell(dir.path(), "records.db").execute("UPDATE published SET claim = 'maybe'", []).unwrap();
     let error = records.published(at(0)).unwrap_err().to_string();
     assert!(error.contains("records.db, what was published at"), "{error}");
+}
+
+#[test]
+fn who_was_heard_and_the_gaps_are_held_together_and_gaps_are_found_by_their_time() {
+    let dir = directory();
+    let records = open(dir.path());
+    assert_eq!(records.feeds().unwrap(), (vec![], None));
+    let feed = |n: i64| {
+        let heard = Heard { first: at(n), last: at(n + 9), pauses: vec![300, 7200] };
+        (FeedName(format!("feed:{n}")), heard)
+    };
+    let gap = |from, to| Gap {
+        feed: Some(FeedName("feed:1".to_owned())),
+        carries: Some(Carries::Changes),
+        from: at(from),
+        to: Some(at(to)),
+    };
+    let down = Gap { feed: None, carries: None, from: at(50), to: Some(at(60)) };
+    let awake = |until| Awake { since: at(0), until: at(until) };
+    records.hear(&[feed(1), feed(2)], &[gap(10, 20)], awake(70)).unwrap();
+    let later = Heard { last: at(80), ..feed(2).1 };
+    records.hear(&[(feed(2).0, later.clone())], std::slice::from_ref(&down), awake(80)).unwrap();
+    drop(records);
+
+    let records = open(dir.path());
+    let feeds = vec![feed(1), (feed(2).0, later)];
+    assert_eq!(records.feeds().unwrap(), (feeds, Some(awake(80))));
+    assert_eq!(records.gaps(at(0), at(100)).unwrap(), [gap(10, 20), down.clone()]);
+    assert_eq!(records.gaps(at(20), at(49)).unwrap(), [gap(10, 20)]);
+    assert_eq!(records.gaps(at(21), at(50)).unwrap(), [down]);
+    assert_eq!(records.gaps(at(21), at(49)).unwrap(), []);
+    let quarter = TimeDelta::days(90).num_seconds();
+    records.hear(&[], &[], awake(quarter + 61)).unwrap();
+    assert_eq!(records.gaps(at(0), at(100)).unwrap(), []);
 }

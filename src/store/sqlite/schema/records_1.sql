@@ -29,3 +29,27 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_waiting ON outbox (next_attempt, made_at, id) WHERE next_attempt IS NOT NULL;
 CREATE INDEX outbox_settled ON outbox (settled_at) WHERE settled_at IS NOT NULL;
+
+-- When feeds were heard, by name. The latest pauses are seconds in a JSON list, oldest first.
+CREATE TABLE feed (
+    name   TEXT PRIMARY KEY,
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL,
+    pauses TEXT NOT NULL
+) STRICT;
+
+-- When feeds were not heard; the body is the whole gap as JSON.
+CREATE TABLE gap (
+    starts_at INTEGER NOT NULL,
+    ends_at   INTEGER NOT NULL,
+    body      TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX gap_order ON gap (ends_at, starts_at);
+
+-- The stretch in which the daemon was awake last; one row, none before the first.
+CREATE TABLE awake (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    since    INTEGER NOT NULL,
+    until    INTEGER NOT NULL
+) STRICT;
