@@ -12,7 +12,7 @@ use prometheus::Registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
@@ -21,9 +21,11 @@ use crate::{
     clock,
     config::{self, Config},
     engine::Engine,
+    hearing::Hearing,
     http::{self, Admission, Api, Parts, Tokens},
     metrics::Metrics,
-    store::{Log, SqliteLog, SqliteState, State},
+    notify::{self, Courier, Secrets, Teller},
+    store::{Log, Records, SqliteLog, SqliteRecords, SqliteState, State},
 };
 
 /// What is only known where the program starts.
@@ -61,7 +63,10 @@ pub async fn run(
     let (admissions, admission) = watch::channel(Arc::new(admission(&config.server)?));
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     metrics.config_loaded(clock::now(), &config.model.hash());
-    let (log, state) = open_stores(&config.store.dir, config.model.settings.horizon)?;
+    let (log, state, records) = open_stores(&config.store.dir, config.model.settings.horizon)?;
+    let hearing = Hearing::new(Arc::clone(&records), &config.feeds, clock::now())
+        .context("cannot read who was heard")?;
+    let hearing = Arc::new(hearing);
     let (models, model) = watch::channel(Arc::new(config.model));
     let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
     let mut tasks = Tasks::default();
@@ -73,14 +78,43 @@ pub async fn run(
         }
         None => None,
     };
-    let api = Api::new(Parts { engine: handle, metrics, admission, ready, reload });
+    let api = Api::new(Parts {
+        engine: handle.clone(),
+        hearing: Arc::clone(&hearing),
+        metrics: Arc::clone(&metrics),
+        admission,
+        ready: ready.clone(),
+        reload,
+    });
     let listener = match options.listener {
         Some(listener) => listener,
         None => bind(config.server.listen).await?,
     };
     let address = listener.local_addr().context("the listener has no address")?;
 
+    let link = config.notify.link.clone().unwrap_or_else(|| format!("http://{address}"));
+    let notifiers = notifiers(notify::Parts {
+        engine: handle,
+        hearing: Arc::clone(&hearing),
+        records,
+        metrics,
+        posted: Arc::new(Notify::new()),
+        settings: config.notify,
+        link,
+        clock: clock::now,
+    })?;
+
     tasks.spawn("engine", |stop| async move { engine.run(stop).await.map_err(Into::into) });
+    tasks.spawn("hearing", |stop| async move {
+        hearing.run(clock::now, stop).await.map_err(Into::into)
+    });
+    if let Some((teller, courier)) = notifiers {
+        tasks.spawn(
+            "teller",
+            |stop| async move { teller.run(ready, stop).await.map_err(Into::into) },
+        );
+        tasks.spawn("courier", |stop| async move { courier.run(stop).await.map_err(Into::into) });
+    }
     tasks.spawn("http", |stop| async move {
         http::serve(listener, api, stopped(stop)).await;
         Ok(())
@@ -106,15 +140,24 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-fn open_stores(
-    dir: &Path,
-    horizon: chrono::TimeDelta,
-) -> anyhow::Result<(Arc<dyn Log>, Arc<dyn State>)> {
+/// Those who tell the receiver of incidents, if there is one.
+fn notifiers(parts: notify::Parts) -> anyhow::Result<Option<(Teller, Courier)>> {
+    let Some(receiver) = parts.settings.receiver.clone() else { return Ok(None) };
+    let secrets = Secrets::load(&receiver.secret_file)?;
+    let courier = Courier::new((receiver, secrets), &parts)?;
+    Ok(Some((Teller::new(parts, clock::now()).context("cannot read what was told")?, courier)))
+}
+
+/// The log, the state and the records.
+type Stores = (Arc<dyn Log>, Arc<dyn State>, Arc<dyn Records>);
+
+fn open_stores(dir: &Path, horizon: chrono::TimeDelta) -> anyhow::Result<Stores> {
     std::fs::create_dir_all(dir)
         .with_context(|| format!("cannot make the directory {}", dir.display()))?;
     let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
     let state = SqliteState::open(dir).context("cannot open the state")?;
-    Ok((Arc::new(log), Arc::new(state)))
+    let records = SqliteRecords::open(dir).context("cannot open the records")?;
+    Ok((Arc::new(log), Arc::new(state), Arc::new(records)))
 }
 
 /// Resolves when it is time to stop, or nobody is left to say so.

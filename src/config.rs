@@ -15,6 +15,8 @@ use std::{
 
 use crate::{
     correlate::{Model, Settings},
+    feed::Expected,
+    notify,
     problem::Problem,
     rules::RuleSet,
 };
@@ -30,6 +32,10 @@ pub struct Config {
     pub store: Store,
     /// What answers depend on.
     pub model: Model,
+    /// Who is told of incidents.
+    pub notify: notify::Settings,
+    /// Who should be heard of, and how often.
+    pub feeds: Vec<Expected>,
 }
 
 /// How the daemon is reached.
@@ -48,7 +54,7 @@ pub struct Server {
 /// Where the data is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Store {
-    /// The directory of `log.db` and `state.db`.
+    /// The directory of `log.db`, `state.db` and `records.db`.
     pub dir: PathBuf,
 }
 
@@ -97,6 +103,8 @@ impl Default for Config {
                 settings: Settings::default(),
                 ..Model::default()
             },
+            notify: notify::Settings::default(),
+            feeds: Vec::new(),
         }
     }
 }

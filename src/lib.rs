@@ -8,6 +8,8 @@
 //! - [`correlate`] makes of it, with what [`rules`] and [`catalog`] know: incidents, each with its
 //!   suspects and why. It is a function of events, configuration and time.
 //! - [`timeline`] tells an incident line by line.
+//! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
+//! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
 //! - [`http`] takes and answers, [`cli`] does so for people, [`app`] starts and stops it all.
 //!
 //! [`config`] reads what the operator wrote, through [`document`], and tells every [`problem`].
@@ -22,10 +24,14 @@ pub mod catalog;
 pub mod rules;
 
 pub mod correlate;
+pub mod feed;
 
 pub mod timeline;
 
 pub mod engine;
+
+pub mod hearing;
+pub mod notify;
 
 pub mod http;
 

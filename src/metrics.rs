@@ -10,13 +10,14 @@ use std::{
 };
 
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
 };
 
 use crate::{
     correlate::State,
-    event::Time,
+    event::{Time, micros},
     store::{Logged, Size},
 };
 
@@ -44,6 +45,43 @@ pub struct Metrics {
     config: OfConfig,
     store_rows: IntGaugeVec,
     store_bytes: IntGaugeVec,
+    notices: NoticeMetrics,
+    feeds: FeedMetrics,
+}
+
+/// What came of telling somebody.
+#[derive(Debug)]
+struct NoticeMetrics {
+    total: IntCounterVec,
+    outbox: IntGauge,
+}
+
+impl NoticeMetrics {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        let help = "Attempts to send a notice, by what came of them";
+        let total = on.counters("notices_total", help, &["result"])?;
+        for result in NoticeResult::ALL {
+            total.with_label_values(&[result.word()]).reset();
+        }
+        let outbox = on.gauge("notify_outbox", "Notices that wait to be delivered")?;
+        Ok(Self { total, outbox })
+    }
+}
+
+/// Who is heard.
+#[derive(Debug)]
+struct FeedMetrics {
+    last_heard: GaugeVec,
+    silent: IntGaugeVec,
+}
+
+impl FeedMetrics {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        let name = "feed_last_heard_timestamp_seconds";
+        let last_heard = on.moments(name, "When a feed was heard last", &["feed"])?;
+        let help = "Whether a feed was not heard for three times its usual interval";
+        Ok(Self { last_heard, silent: on.gauges("feed_silent", help, &["feed"])? })
+    }
 }
 
 /// What is told of the configuration.
@@ -85,6 +123,29 @@ pub struct Taken {
     pub ignored: usize,
     /// Not understood.
     pub rejected: usize,
+}
+
+/// What came of sending a notice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoticeResult {
+    /// The receiver took it.
+    Delivered,
+    /// It did not, and is asked again.
+    Retried,
+    /// It is not sent any more.
+    GivenUp,
+}
+
+impl NoticeResult {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Retried, Self::GivenUp];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::GivenUp => "given_up",
+        }
+    }
 }
 
 impl Metrics {
@@ -149,6 +210,8 @@ impl Metrics {
             config: OfConfig::new(on)?,
             store_rows: on.gauges("store_rows", "Rows of a store", &["store"])?,
             store_bytes: on.gauges("store_bytes", "Bytes on disk of a store", &["store"])?,
+            notices: NoticeMetrics::new(on)?,
+            feeds: FeedMetrics::new(on)?,
             registry,
         };
         Ok(metrics)
@@ -234,6 +297,31 @@ impl Metrics {
         self.store_bytes.with_label_values(&[store]).set(gauge_of(size.bytes));
     }
 
+    /// A notice was sent.
+    pub fn notice(&self, result: NoticeResult) {
+        self.notices.total.with_label_values(&[result.word()]).inc();
+    }
+
+    /// So many notices are not sent any more.
+    pub fn notices_given_up(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.notices.total.with_label_values(&[NoticeResult::GivenUp.word()]).inc_by(count);
+    }
+
+    /// So many notices wait.
+    pub fn notices_wait(&self, count: usize) {
+        self.notices.outbox.set(gauge_of(count));
+    }
+
+    /// A feed was heard last at this time, if ever, and may be silent.
+    pub fn feed(&self, feed: &str, last_heard: Option<Time>, silent: bool) {
+        if let Some(last) = last_heard {
+            let since = Duration::from_micros(u64::try_from(micros(last)).unwrap_or_default());
+            self.feeds.last_heard.with_label_values(&[feed]).set(since.as_secs_f64());
+        }
+        self.feeds.silent.with_label_values(&[feed]).set(i64::from(silent));
+    }
+
     /// All of it in Prometheus' text form.
     ///
     /// # Errors
@@ -287,6 +375,10 @@ impl Maker<'_> {
 
     fn gauges(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<IntGaugeVec> {
         self.register(IntGaugeVec::new(opts(name, help), by)?)
+    }
+
+    fn moments(&self, name: &str, help: &str, by: &[&str]) -> prometheus::Result<GaugeVec> {
+        self.register(GaugeVec::new(opts(name, help), by)?)
     }
 
     fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {

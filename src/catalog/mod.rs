@@ -12,7 +12,7 @@ mod tests;
 pub(crate) use self::parse::read_services;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::OnceLock,
 };
 
@@ -51,7 +51,7 @@ pub struct Catalog {
     /// The dependencies of the service at each place.
     used: Vec<Vec<Place>>,
     /// What the service at each place stands on, and how far away, once it was asked for.
-    reach: Vec<OnceLock<HashMap<Place, usize>>>,
+    reach: Vec<OnceLock<BTreeMap<Place, usize>>>,
     /// Whether the service at each place is substrate.
     substrate: Vec<bool>,
 }
@@ -125,7 +125,7 @@ impl Catalog {
             return Some(0);
         }
         let reach = self.reach.get(user)?.get_or_init(|| {
-            let mut reach = HashMap::new();
+            let mut reach = BTreeMap::new();
             walk(user, &self.used, |place, hops| {
                 if hops <= HOPS_MAX {
                     reach.insert(place, hops);

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::TimeDelta;
+use reqwest::Url;
 use toml::Spanned;
 
 use super::{Config, REFUSAL_HINT, Server, Store};
@@ -14,9 +16,16 @@ use crate::{
     correlate::{Model, OnsetHint, Settings},
     document::{Document, Section},
     event::{CANONICAL, Mapping},
+    feed::{Carries, Expected, FeedName},
+    notify::{self, Receiver},
     problem::Problem,
     rules::{Matchers, RuleSet, SHIPPED, read_matchers},
 };
+
+/// A feed that is heard more often than this needs no watching.
+const FEED_EVERY_MIN: TimeDelta = TimeDelta::seconds(10);
+/// A feed's name is a label of metrics, and part of a path.
+const FEED_NAME_MAX: usize = 64;
 
 /// Name and text of a file.
 type File = (String, String);
@@ -34,6 +43,8 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let store = read_store(root.section("store"));
     let mapping = read_labels(root.section("labels"));
     let settings = read_settings(&mut root);
+    let notify = read_notify(root.section("notify"), base);
+    let feeds = read_feeds(&mut root);
     let rule_files = read_rules(root.section("rules"), base);
     let catalog_files = read_catalog(root.section("catalog"), base);
     root.finish();
@@ -50,7 +61,8 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Config { server, store, model: Model { mapping, rules, catalog, settings } })
+    let model = Model { mapping, rules, catalog, settings };
+    Ok(Config { server, store, model, notify, feeds })
 }
 
 fn read_server(mut section: Section<'_>, base: &Path) -> Server {
@@ -84,6 +96,104 @@ fn read_store(mut section: Section<'_>) -> Store {
     }
     section.finish();
     store
+}
+
+fn read_notify(mut section: Section<'_>, base: &Path) -> notify::Settings {
+    let mut notify = notify::Settings {
+        receiver: read_receiver(&mut section, base),
+        link: section.text("link").map(Spanned::into_inner),
+        ..notify::Settings::default()
+    };
+    set(&mut notify.settle, section.duration("settle"));
+    let lasting = [
+        ("fresh", &mut notify.fresh),
+        ("timeout", &mut notify.timeout),
+        ("retry", &mut notify.retry),
+        ("give_up", &mut notify.give_up),
+    ];
+    for (key, setting) in lasting {
+        let written = section.duration(key);
+        if let Some(zero) = written.as_ref().filter(|written| written.get_ref().is_zero()) {
+            let what = format!("`{key}` is 0");
+            section.document().wrong(zero.span(), what, "write how long, as \"1h\"");
+        }
+        set(setting, written);
+    }
+    section.finish();
+    notify
+}
+
+fn read_receiver(section: &mut Section<'_>, base: &Path) -> Option<Receiver> {
+    let (url, secret_file) = (section.text("url"), section.text("secret_file"));
+    match (url, secret_file) {
+        (Some(url), Some(secret_file)) => {
+            let hint = "write where notices are posted to, as \"https://example.com/notices\"";
+            let url = section.parsed(&url, parse_url, hint)?.into_inner();
+            Some(Receiver { url, secret_file: base.join(secret_file.into_inner()) })
+        }
+        (Some(url), None) => {
+            let what = "notices are signed, and there is no `secret_file`";
+            section.document().wrong(url.span(), what, "name a file with a secret, as whsec_...");
+            None
+        }
+        (None, Some(file)) => {
+            section.document().wrong(file.span(), "there is no `url` to post to", "add `url`");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    // What is wrong with it is told without it: it may hold a secret.
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| "this is not an address of http or https".to_owned())
+}
+
+fn read_feeds(root: &mut Section<'_>) -> Vec<Expected> {
+    let mut feeds: Vec<Expected> = Vec::new();
+    for section in root.sections("feed") {
+        let (document, place) = (section.document(), section.place());
+        let Some(feed) = read_feed(section) else { continue };
+        if feeds.iter().any(|other| other.name == feed.name) {
+            let what = format!("there are two feeds {:?}", feed.name.0);
+            document.wrong(place, what, "give one of them another name");
+        }
+        feeds.push(feed);
+    }
+    feeds
+}
+
+fn read_feed(mut section: Section<'_>) -> Option<Expected> {
+    let name = section.need("name", Section::text).and_then(|name| {
+        section.parsed(&name, parse_feed_name, "use letters, digits, `_`, `-`, `.` and `:`")
+    });
+    let every = section.need("every", Section::duration);
+    let too_often = every.as_ref().filter(|every| *every.get_ref() < FEED_EVERY_MIN);
+    if let Some(every) = too_often {
+        let what = "nobody is heard so often";
+        section.document().wrong(every.span(), what, "write at least \"10s\"");
+    }
+    let carries = section.text("carries").and_then(|written| {
+        let parse = |word: &str| {
+            Carries::parse(word).ok_or_else(|| format!("a feed does not carry {word:?}"))
+        };
+        section.parsed(&written, parse, "write \"changes\" or \"alerts\"")
+    });
+    section.finish();
+    let name = name?.into_inner();
+    let carries = carries.map_or(name.carries(), Spanned::into_inner);
+    Some(Expected { name, carries, every: every?.into_inner() })
+}
+
+fn parse_feed_name(text: &str) -> Result<FeedName, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+    if text.is_empty() || text.len() > FEED_NAME_MAX || !text.chars().all(fine) {
+        return Err(format!("{text:?} cannot be the name of a feed"));
+    }
+    Ok(FeedName(text.to_owned()))
 }
 
 fn read_labels(mut section: Section<'_>) -> Mapping {

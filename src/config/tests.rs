@@ -3,7 +3,10 @@ use std::fs;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::event::Labels;
+use crate::{
+    event::Labels,
+    feed::{Carries, Expected, FeedName},
+};
 
 /// Loads a configuration of this text, in a directory with these other files.
 fn load(text: &str, others: &[(&str, &str)]) -> Result<Config, String> {
@@ -116,6 +119,51 @@ fn every_option_is_read() {
 }
 
 #[test]
+fn every_option_of_notices_is_read() {
+    let config = load(
+        r#"
+        [notify]
+        url = "https://example.com/hooks/1"
+        secret_file = "notify.secret"
+        link = "https://antecede.example.com"
+        settle = "0s"
+        fresh = "2h"
+        timeout = "20s"
+        retry = "1m"
+        give_up = "3d"
+        "#,
+        &[],
+    )
+    .unwrap();
+    let notify = config.notify;
+    let receiver = notify.receiver.unwrap();
+    assert_eq!(receiver.url.as_str(), "https://example.com/hooks/1");
+    assert!(receiver.secret_file.ends_with("notify.secret"));
+    assert_eq!(notify.link.unwrap(), "https://antecede.example.com");
+    let hours = [notify.fresh, notify.give_up].map(|time| time.num_hours());
+    assert_eq!((hours, notify.settle), ([2, 72], TimeDelta::zero()));
+    let seconds = [notify.timeout, notify.retry].map(|time| time.num_seconds());
+    assert_eq!(seconds, [20, 60]);
+}
+
+#[test]
+fn a_receiver_needs_an_address_and_a_secret_and_neither_is_told() {
+    for (text, want) in [
+        ("url = \"https://hunter2.com\"", "2:7: notices are signed, and there is no `secret_file`"),
+        ("secret_file = \"s\"", "2:15: there is no `url` to post to"),
+        (
+            "url = \"ftp://hunter2.com\"\nsecret_file = \"s\"",
+            "2:7: this is not an address of http or https",
+        ),
+        ("retry = \"0s\"", "2:9: `retry` is 0"),
+    ] {
+        let told = load(&format!("[notify]\n{text}\n"), &[]).unwrap_err();
+        assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
 fn own_rules_stand_beside_the_shipped_ones() {
     let files = [("own.toml", RULE)];
     let both = load("[rules]\nfiles = \"own.toml\"", &files).unwrap().model.rules.rules.len();
@@ -174,4 +222,40 @@ fn an_address_that_others_reach_needs_a_token_or_a_word() {
 fn a_file_that_cannot_be_read_is_a_problem_that_names_it() {
     let problems = Config::load(Some(Path::new("no/such.toml"))).unwrap_err();
     assert!(problems[0].to_string().starts_with("no/such.toml:1:1: cannot be read: No such file"));
+}
+
+#[test]
+fn feeds_are_read_and_what_is_wrong_with_them_is_told() {
+    let config = load(
+        "[[feed]]\nname = \"terraform\"\nevery = \"1h\"\ncarries = \"changes\"\n\
+         [[feed]]\nname = \"changes:dns\"\nevery = \"1d\"\n\
+         [[feed]]\nname = \"alertmanager\"\nevery = \"5m\"\n",
+        &[],
+    );
+    let feed = |name: &str, carries, every| {
+        let name = FeedName(name.to_owned());
+        Expected { name, carries, every }
+    };
+    let expected = [
+        feed("terraform", Carries::Changes, TimeDelta::hours(1)),
+        feed("changes:dns", Carries::Changes, TimeDelta::days(1)),
+        feed("alertmanager", Carries::Alerts, TimeDelta::minutes(5)),
+    ];
+    assert_eq!(config.unwrap().feeds, expected);
+    let told = load(
+        "[[feed]]\nname = \"a b\"\nevery = \"1s\"\ncarries = \"notes\"\n\
+         [[feed]]\nname = \"a\"\nevery = \"1h\"\n[[feed]]\nname = \"a\"\nevery = \"1h\"\n\
+         [[feed]]\nname = \"b\"\n",
+        &[],
+    )
+    .unwrap_err();
+    for want in [
+        "2:8: \"a b\" cannot be the name of a feed",
+        "3:9: nobody is heard so often",
+        "4:11: a feed does not carry \"notes\"",
+        "8:1: there are two feeds \"a\"",
+        "11:1: [[feed]] \"b\" has no `every`",
+    ] {
+        assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
+    }
 }

@@ -273,6 +273,10 @@ pub struct Incident {
     pub expected_end: Option<Time>,
     /// From when on nothing more can join it, if nothing fires after its end, told or expected.
     pub closes_at: Option<Time>,
+    /// Its first alert episode.
+    pub first_alert: EpisodeId,
+    /// When the latest of its symptoms began to show.
+    pub latest_at: Time,
     /// How many alert episodes it holds.
     pub alert_count: usize,
     /// What matchers see of it: its alerts' names, severities, services and environments.

@@ -28,7 +28,7 @@ const EVALUATION_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 const REFIRE_GAP: TimeDelta = TimeDelta::hours(1);
 
 /// What makes alerts one family.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct FamilyKey {
     /// The alerts' name.
     pub alertname: String,

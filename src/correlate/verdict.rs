@@ -88,6 +88,11 @@ impl<'a> Case<'a> {
             ended_at: self.ended_at.filter(|_| !self.expected),
             expected_end: self.ended_at.filter(|_| self.expected),
             closes_at: self.closes_at(),
+            first_alert: self.first.head.id.clone(),
+            latest_at: self
+                .families
+                .last()
+                .map_or(self.first.starts_at, |(_, last)| last.starts_at),
             alert_count: self.families.iter().map(|(_, family)| family.episodes).sum(),
             labels: self.labels(),
             families: self.families.iter().take(TOLD_MAX).map(|(_, one)| summary(one)).collect(),

@@ -210,11 +210,13 @@ impl Alert {
         let stretches = self.firings.stretches();
         self.firings.iter().map(move |(starts_at, firing)| {
             let stretch = stretches.iter().find(|stretch| stretch.starts_at == *starts_at);
+            // Of an episode it is told since when it was pending, whoever saw that.
+            let pending_at = stretch.map_or(firing.pending_at, |stretch| stretch.pending_at);
             FiringRow {
                 identity,
                 family: self.family,
                 starts_at: *starts_at,
-                firing: *firing,
+                firing: Firing { pending_at, ..*firing },
                 episode: stretch.map(|stretch| stretch.outlook),
             }
         })

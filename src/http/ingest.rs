@@ -1,5 +1,7 @@
 //! What is posted: made into events, handed to the log, and acknowledged when it is durable.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use warp::reply::Response;
 
@@ -11,6 +13,7 @@ use super::{
 use crate::{
     clock,
     event::Time,
+    feed::FeedName,
     metrics::Taken,
     store::{Appended, Seq},
     wire::{
@@ -88,7 +91,9 @@ impl Api {
             self.parts.metrics.took(source.word(), taken);
             return Err(ApiError::all_rejected(rejected));
         }
+        let feeds = feeds(source, &items);
         let (appended, ids) = self.append(items, &mut taken).await?;
+        self.parts.hearing.heard(feeds, clock::now());
         self.parts.metrics.took(source.word(), taken);
         if source.speaks_as_alertmanager() {
             return if rejected.is_empty() {
@@ -136,4 +141,10 @@ impl Api {
         }
         Ok((appended, ids))
     }
+}
+
+/// Whom a post is heard from.
+fn feeds(source: Source, items: &[Item]) -> BTreeSet<FeedName> {
+    let events = items.iter().flat_map(|item| &item.events);
+    events.filter_map(|event| FeedName::of(event, source.word())).collect()
 }

@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod feeds;
 mod ingest;
 mod ops;
 mod params;
@@ -42,7 +43,7 @@ use self::{
     reply::ApiError,
     route::{Target, target},
 };
-use crate::{clock, engine::Handle, event::Time, metrics::Metrics};
+use crate::{clock, engine::Handle, event::Time, hearing::Hearing, metrics::Metrics};
 
 /// So many reads of the store or of the log run at once; more wait.
 const READS_MAX: usize = 8;
@@ -52,6 +53,8 @@ const READS_MAX: usize = 8;
 pub struct Parts {
     /// What is known.
     pub engine: Handle,
+    /// Who is heard.
+    pub hearing: Arc<Hearing>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who may come in, and with how much.
@@ -139,6 +142,9 @@ impl Api {
         let admission = Arc::clone(&self.parts.admission.borrow());
         if let (Some(tokens), false) = (&admission.tokens, target.is_open()) {
             tokens.admit(&request.headers)?;
+        }
+        if let Target::Heartbeat(feed) = target {
+            return self.heartbeat(feed, request).await;
         }
         match target.source(&request.method) {
             Some(source) => self.ingest(source, request, admission.body_bytes_max).await,

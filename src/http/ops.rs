@@ -8,6 +8,7 @@ use super::{
     Api,
     reply::{ApiError, json, typed},
 };
+use crate::clock;
 use crate::event::show_time;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -49,6 +50,9 @@ impl Api {
 
     pub(super) async fn metrics_page(&self) -> Result<Response, ApiError> {
         let (engine, metrics) = (self.parts.engine.clone(), Arc::clone(&self.parts.metrics));
+        for feed in self.parts.hearing.feeds(clock::now()) {
+            metrics.feed(&feed.name.0, feed.heard.map(|(_, last)| last), feed.silent);
+        }
         let text = self.in_turn(move || {
             let end = engine.log().end()?;
             metrics.engine_lags(end.0.saturating_sub(engine.assessed().0));

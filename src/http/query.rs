@@ -18,6 +18,8 @@ use crate::{
     clock,
     correlate::{Incident, Told},
     event::{Change, ChangeId, Note, Time},
+    feed::Gap,
+    hearing::Hearing,
     rules::change_labels,
     store::{Page, Paged, StoreError, View},
     timeline,
@@ -28,11 +30,11 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeline's range, where the query gives no start.
 const TIMELINE_RANGE: TimeDelta = TimeDelta::hours(24);
 /// A timeline is made from at most so many pages of symptoms, ...
-const TIMELINE_PAGES_MAX: usize = 20;
+const TIMELINE_PAGES_MAX: usize = 4;
 /// ... and of changes, of this size, ...
-const TIMELINE_PAGE: usize = 1_000;
+const TIMELINE_PAGE: usize = 250;
 /// ... and of so many notes; an incident's of so many symptoms.
-const TIMELINE_MAX: usize = 5_000;
+const TIMELINE_MAX: usize = 1_000;
 /// So many of an incident's alerts are named.
 const MEMBERS_MAX: usize = 1_000;
 
@@ -40,6 +42,10 @@ const MEMBERS_MAX: usize = 1_000;
 struct Moment<'a> {
     view: &'a dyn View,
     at: Time,
+    /// How far before an incident its cause is looked for.
+    look_back: TimeDelta,
+    /// Who is silent, where the answer is as of now; one as of then does not depend on it.
+    hearing: Option<&'a Hearing>,
 }
 
 impl Api {
@@ -68,6 +74,7 @@ impl Api {
             Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
             Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
             Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
+            Target::Feeds => Ok(self.feeds()),
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
@@ -75,6 +82,7 @@ impl Api {
             Target::AlertmanagerWebhook
             | Target::AlertmanagerAlerts
             | Target::Notes
+            | Target::Heartbeat(_)
             | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
         }
     }
@@ -92,19 +100,18 @@ impl Api {
             let detail = format!("assessed up to {assessed}, not yet up to {}", seq.0);
             return Err(ApiError::not_yet(detail));
         }
-        let engine = self.parts.engine.clone();
+        let (engine, hearing) = (self.parts.engine.clone(), Arc::clone(&self.parts.hearing));
         let read = move || {
+            let model = engine.model();
+            let look_back = model.settings.look_back;
             if let Some(at) = when.at {
-                let model = engine.model();
                 let view = &engine.as_of(&model, at)?;
-                return Ok(Answered {
-                    at,
-                    config: model.hash(),
-                    body: work(&Moment { view, at })?,
-                });
+                let body = work(&Moment { view, at, look_back, hearing: None })?;
+                return Ok(Answered { at, config: model.hash(), body });
             }
-            let at = clock::now();
-            let (config, body) = engine.read(|view| work(&Moment { view, at }))?;
+            let (at, hearing) = (clock::now(), Some(&*hearing));
+            let (config, body) =
+                engine.read(|view| work(&Moment { view, at, look_back, hearing }))?;
             Ok(Answered { at, config, body })
         };
         Ok(json(&self.in_turn(read).await?))
@@ -141,10 +148,12 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::Suspects(_)
         | Target::IncidentTimeline(_)
         | Target::Impact(_) => Some(&[&MOMENT]),
+        Target::Feeds => Some(&[]),
         Target::AlertmanagerWebhook
         | Target::AlertmanagerAlerts
         | Target::AlertmanagerStatus
         | Target::Notes
+        | Target::Heartbeat(_)
         | Target::Metrics
         | Target::Healthy
         | Target::Ready
@@ -155,14 +164,30 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
 
 impl Moment<'_> {
     fn incident(&self, Id(id): &Id) -> Result<Incident, ApiError> {
-        let found = self.view.incident(id)?.map(|incident| incident.at(self.at));
+        let found = self.view.incident(id)?.map(|incident| self.told(incident)).transpose()?;
         let nothing = || format!("no incident, and no alert in one, has the id {id:?}");
         found.ok_or_else(|| ApiError::not_found(nothing()))
     }
 
-    fn told(&self, incident: Incident) -> Result<Told, ApiError> {
+    /// The incident as it is told: as of this moment, and with the doubt that silence casts.
+    fn told(&self, incident: Incident) -> Result<Incident, StoreError> {
+        let incident = incident.at(self.at);
+        match self.hearing {
+            Some(hearing) => hearing.doubted(incident, self.look_back, self.at),
+            None => Ok(incident),
+        }
+    }
+
+    /// The same with its alerts.
+    fn with_alerts(&self, incident: Incident) -> Result<Told, StoreError> {
         let alerts = self.view.members(&incident.id, MEMBERS_MAX)?;
         Ok(Told { incident, alerts })
+    }
+
+    /// The gaps that reach into a time.
+    fn gaps(&self, from: Time, to: Time) -> Result<Vec<Gap>, StoreError> {
+        let Some(hearing) = self.hearing else { return Ok(Vec::new()) };
+        hearing.gaps(from, to, self.at)
     }
 }
 
@@ -171,17 +196,17 @@ fn list<T>(name: &'static str, page: Paged<T>) -> List<T> {
 }
 
 fn incidents(moment: &Moment<'_>, select: &Selection) -> Result<List<Told>, ApiError> {
-    let page = moment.view.incidents(&select.page, &|incident| {
+    let Paged { items, next } = moment.view.incidents(&select.page, &|incident| {
         select.state.is_none_or(|state| incident.clone().at(moment.at).state == state)
             && select.matching.holds(|| incident.labels.clone())
     })?;
-    let items: Result<_, ApiError> =
-        page.items.into_iter().map(|incident| moment.told(incident.at(moment.at))).collect();
-    Ok(list("incidents", Paged { items: items?, next: page.next }))
+    let told = items.into_iter().map(|incident| moment.with_alerts(moment.told(incident)?));
+    let items = told.collect::<Result<_, _>>()?;
+    Ok(list("incidents", Paged { items, next }))
 }
 
 fn incident(moment: &Moment<'_>, id: &Id) -> Result<One<Told>, ApiError> {
-    Ok(One { name: "incident", thing: moment.told(moment.incident(id)?)? })
+    Ok(One { name: "incident", thing: moment.with_alerts(moment.incident(id)?)? })
 }
 
 fn changes(moment: &Moment<'_>, select: &Selection) -> Result<List<Change>, ApiError> {
@@ -226,7 +251,9 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
         }
     }
     let truncated = truncated || symptoms.len() == TIMELINE_MAX;
+    let gaps = moment.gaps(from, incident.ended_at.unwrap_or(moment.at))?;
     let entries = timeline::entries(&incident, &symptoms, &changes, &notes, moment.at);
+    let entries = timeline::with_gaps(entries, &gaps, from);
     Ok(Timeline { incident: Some(incident.id), entries, truncated })
 }
 
@@ -245,6 +272,7 @@ fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiErro
     let mut entries = timeline::between(&symptoms, &changes, &notes, moment.at);
     // What lasts has two entries, of which one may be out of the range.
     entries.retain(|entry| start <= entry.at && entry.at <= end);
+    let entries = timeline::with_gaps(entries, &moment.gaps(start, end)?, start);
     let truncated = more_symptoms || more_changes || more_notes;
     Ok(Timeline { incident: None, entries, truncated })
 }

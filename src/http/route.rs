@@ -23,6 +23,8 @@ pub(super) enum Target {
     Impact(Id),
     Alerts,
     Timeline,
+    Feeds,
+    Heartbeat(Id),
     Metrics,
     Healthy,
     Ready,
@@ -84,6 +86,10 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("api" / "v1" / "alerts").map(|| Target::Alerts))
         .unify()
         .or(warp::path!("api" / "v1" / "timeline").map(|| Target::Timeline))
+        .unify()
+        .or(warp::path!("api" / "v1" / "feeds").map(|| Target::Feeds))
+        .unify()
+        .or(warp::path!("api" / "v1" / "heartbeats" / Id).map(Target::Heartbeat))
         .unify();
     let ops = warp::path!("metrics")
         .map(|| Target::Metrics)
@@ -123,6 +129,8 @@ impl Target {
             Self::Impact(_) => "/api/v1/incidents/{id}/impact",
             Self::Alerts => "/api/v1/alerts",
             Self::Timeline => "/api/v1/timeline",
+            Self::Feeds => "/api/v1/feeds",
+            Self::Heartbeat(_) => "/api/v1/heartbeats/{feed}",
             Self::Metrics => "/metrics",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
@@ -133,7 +141,10 @@ impl Target {
 
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::AlertmanagerWebhook | Self::AlertmanagerAlerts | Self::Notes => &[Method::POST],
+            Self::AlertmanagerWebhook
+            | Self::AlertmanagerAlerts
+            | Self::Notes
+            | Self::Heartbeat(_) => &[Method::POST],
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
             Self::Reload => &[Method::POST, Method::PUT],
             Self::AlertmanagerStatus
@@ -144,6 +155,7 @@ impl Target {
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
             | Self::Timeline
+            | Self::Feeds
             | Self::Metrics
             | Self::Healthy
             | Self::Ready => &[Method::GET, Method::HEAD],
@@ -167,6 +179,8 @@ impl Target {
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
             | Self::Timeline
+            | Self::Feeds
+            | Self::Heartbeat(_)
             | Self::Metrics
             | Self::Healthy
             | Self::Ready

@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod bodies;
+mod feeds;
 mod ingest;
 mod ops;
 mod params;
@@ -10,6 +11,7 @@ mod socket;
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -20,11 +22,14 @@ use warp::{
 
 use super::{Admission, Api, Parts, Reload, Tokens, routes};
 use crate::{
+    clock,
     correlate::Model,
     engine::Handle,
     event::{Time, parse_time},
+    feed::{Carries, Expected, FeedName},
+    hearing::Hearing,
     metrics::Metrics,
-    store::{Log, Seq, SqliteLog, SqliteState, State},
+    store::{Log, Seq, SqliteLog, SqliteRecords, SqliteState, State},
 };
 
 const BODY_MAX: usize = 64 << 10;
@@ -55,6 +60,22 @@ impl Daemon {
     }
 
     fn with(log: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>, tokens: Option<Tokens>) -> Self {
+        Self::built(log, tokens, &[])
+    }
+
+    /// One that has been awake for an hour, in which terraform should have been heard every five
+    /// minutes.
+    fn that_misses_terraform() -> Self {
+        let name = FeedName("terraform".to_owned());
+        let every = TimeDelta::minutes(5);
+        Self::built(|log| log, None, &[Expected { name, carries: Carries::Changes, every }])
+    }
+
+    fn built(
+        log: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
+        tokens: Option<Tokens>,
+        expected: &[Expected],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let model = Arc::new(Model::default());
         let on_disk = SqliteLog::open(dir.path(), model.settings.horizon).unwrap();
@@ -62,6 +83,9 @@ impl Daemon {
         let (assessed, assessed_so_far) = watch::channel(Seq(0));
         let (ready, readiness) = watch::channel(false);
         let log = log(Arc::new(on_disk));
+        let records = Arc::new(SqliteRecords::open(dir.path()).unwrap());
+        let an_hour_ago = clock::now() - TimeDelta::hours(1);
+        let hearing = Arc::new(Hearing::new(records, expected, an_hour_ago).unwrap());
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
         let (models, model) = watch::channel(model);
         let admission = Admission { tokens, body_bytes_max: BODY_MAX };
@@ -69,6 +93,7 @@ impl Daemon {
         let (reload, reloads) = mpsc::channel(1);
         let api = Api::new(Parts {
             engine: Handle::new(model, Arc::clone(&log), contract, assessed_so_far),
+            hearing,
             metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
             admission,
             ready: readiness,

@@ -1,12 +1,14 @@
-//! Stores: the log of events, and the state that is rebuilt from it.
+//! Stores: the log of events, the state that is rebuilt from it, and the records of what was done.
 //!
-//! In: events, and what the engine made of them. Out: the same, in commit order, in event order, or
-//! as pages of a list. Two contracts, [`Log`] and [`State`], behind which SQLite keeps the data of
-//! one machine; a third, [`View`], is answered alike by the two together ([`Stored`]) and by an
-//! [`Assessment`](crate::correlate::Assessment) in memory. Nothing here judges what it keeps.
+//! In: events, what the engine made of them, and what was told to whom. Out: the same, in commit
+//! order, in event order, or as pages of a list. Three contracts, [`Log`], [`State`] and [`Records`],
+//! behind which SQLite keeps the data of one machine; a fourth, [`View`], is answered alike by log
+//! and state together ([`Stored`]) and by an [`Assessment`](crate::correlate::Assessment) in memory.
+//! Nothing here judges what it keeps.
 
 mod memory;
 mod paging;
+mod records;
 mod sqlite;
 mod stored;
 
@@ -15,7 +17,8 @@ mod tests;
 
 pub use self::{
     paging::EXAMINED_MAX,
-    sqlite::{Limits, SqliteLog, SqliteState},
+    records::{Attempt, Awake, Claim, Feed, Notice, NoticeId, Outgoing, Published, Records},
+    sqlite::{Limits, SqliteLog, SqliteRecords, SqliteState},
     stored::Stored,
 };
 

@@ -3,6 +3,7 @@
 
 mod files;
 mod log;
+mod records;
 mod refresh;
 mod view;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     correlate::Family,
     event::{Change, ChangeId, EpisodeId, Labels, Note, Status, Time},
+    feed::Gap,
 };
 
 /// What happened. The order is that of lines with one time: causes, then symptoms, then words.
@@ -29,6 +30,8 @@ pub enum EntryKind {
     AlertResolved,
     /// An alert's source did not say again that it fires.
     AlertExpired,
+    /// Somebody was not heard from.
+    Gap,
     /// Somebody wrote something.
     Note,
 }
@@ -64,7 +67,7 @@ pub struct Entry {
     pub at: Time,
     /// What happened.
     pub kind: EntryKind,
-    /// The change's title, the alert's name or the note's words.
+    /// The change's title, the alert's name, the note's words, or who was not heard from.
     pub title: String,
     /// What the alert means, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,6 +184,28 @@ impl Entry {
             alert: None,
             alerts: None,
             actor: note.author.clone(),
+            url: None,
+            lasted_seconds: None,
+        }
+    }
+
+    /// That somebody was not heard from, where that began, or at the earliest that is told.
+    pub(super) fn of_gap(gap: &Gap, earliest: Time) -> Self {
+        let at = gap.from.max(earliest);
+        Self {
+            at,
+            kind: EntryKind::Gap,
+            title: gap.words(at),
+            detail: None,
+            role: Role::Context,
+            services: Vec::new(),
+            environments: Vec::new(),
+            severity: None,
+            status: None,
+            change: None,
+            alert: None,
+            alerts: None,
+            actor: None,
             url: None,
             lasted_seconds: None,
         }

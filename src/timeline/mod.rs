@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use crate::{
     correlate::{Family, Incident},
     event::{CANONICAL, Change, ChangeId, Labels, Note, Time},
+    feed::Gap,
 };
 
 /// An incident's own timeline: its symptoms, suspects and responses from first to last, and of the
@@ -48,6 +49,12 @@ pub fn between(symptoms: &[Family], changes: &[Change], notes: &[Note], at: Time
     let lines_of_alerts = symptoms.iter().flat_map(|one| Entry::of_family(one, at));
     let lines_of_notes = notes.iter().map(Entry::of_note);
     in_order(lines_of_changes.chain(lines_of_alerts).chain(lines_of_notes))
+}
+
+/// The same entries, and the gaps in what was heard: these are known of now alone, so they are told
+/// by who knows the time. A gap that began before `from` stands there.
+pub fn with_gaps(entries: Vec<Entry>, gaps: &[Gap], from: Time) -> Vec<Entry> {
+    in_order(entries.into_iter().chain(gaps.iter().map(|gap| Entry::of_gap(gap, from))))
 }
 
 fn in_order(lines: impl Iterator<Item = Entry>) -> Vec<Entry> {

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     correlate::{Answer, Cleared, FamilyKey, FamilySummary, Head, IncidentId, State, Suspect},
     event::{Action, EpisodeId, Kind, Mapping, Scope, Status, parse_time},
+    feed::{Carries, FeedName},
 };
 
 fn time(text: &str) -> Time {
@@ -129,6 +130,8 @@ fn incident(symptoms: &[Family]) -> Incident {
         ended_at: ends.and_then(|ends| ends.into_iter().max()),
         expected_end: None,
         closes_at: None,
+        first_alert: EpisodeId::default(),
+        latest_at: Time::default(),
         alert_count: symptoms.iter().map(|family| family.episodes).sum(),
         labels: Labels::default(),
         families: symptoms.iter().map(summary).collect(),
@@ -423,4 +426,27 @@ fn an_end_that_is_only_expected_is_told_when_it_has_come() {
     };
     assert_eq!(kinds("15:03"), [EntryKind::AlertFiring]);
     assert_eq!(kinds("15:04"), [EntryKind::AlertFiring, EntryKind::AlertExpired]);
+}
+
+#[test]
+fn a_gap_stands_among_the_entries_where_it_began_or_where_they_begin() {
+    let told =
+        between(&[symptom("a1", "api", "14:30", None)], &[], &[note("14:40", "done")], now());
+    let gap = |from: &str, to: Option<&str>| Gap {
+        feed: Some(FeedName("terraform".to_owned())),
+        carries: Some(Carries::Changes),
+        from: time(from),
+        to: to.map(time),
+    };
+    let gaps = [gap("14:30", None), gap("13:00", Some("14:09"))];
+    let told = with_gaps(told, &gaps, time("14:00"));
+    let lines: Vec<_> =
+        told.iter().map(|entry| format!("{} {}", entry.at.format("%H:%M"), entry.title)).collect();
+    let expected = [
+        "14:00 not heard from terraform 13:00 to 14:09 UTC",
+        "14:30 Down",
+        "14:30 not heard from terraform since 14:30 UTC",
+        "14:40 done",
+    ];
+    assert_eq!(lines, expected);
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use antecede::{catalog::Catalog, rules::RuleSet};
+use antecede::{catalog::Catalog, config::Config, problem::Problem, rules::RuleSet};
 use regex::Regex;
 
 use crate::harness::{Daemon, antecede};
@@ -56,19 +56,29 @@ fn every_file_that_is_named_is_there() {
 }
 
 #[test]
-fn every_rule_and_catalogue_is_accepted() {
+fn every_rule_catalogue_and_configuration_is_accepted() {
     let mut checked = 0;
     for (_, block) in
         blocks(&read("README.md")).into_iter().filter(|(language, _)| language == "toml")
     {
         let file = [("README.md".to_owned(), block.clone())];
-        let is_rule = block.contains("[[rule]]");
-        let rules = RuleSet::parse(&file).map(drop);
-        let problems = if is_rule { rules } else { Catalog::parse(&file).map(drop) }.err();
-        assert!(problems.is_none(), "{problems:?}");
+        let accepted = match block.lines().next() {
+            Some("[[rule]]") => RuleSet::parse(&file).map(drop),
+            Some("[[service]]") => Catalog::parse(&file).map(drop),
+            _ => config(&block),
+        };
+        assert_eq!(accepted, Ok(()), "{block}");
         checked += 1;
     }
-    assert_eq!(checked, 2);
+    assert_eq!(checked, 4);
+}
+
+/// Loads a part of a configuration.
+fn config(part: &str) -> Result<(), Vec<Problem>> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("antecede.toml");
+    fs::write(&path, part).unwrap();
+    Config::load(Some(&path)).map(drop)
 }
 
 #[test]

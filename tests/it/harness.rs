@@ -162,6 +162,15 @@ impl Daemon {
         Self { dir, program: Mutex::new(program), address, token }
     }
 
+    /// One with this configuration, and these files beside it.
+    pub(crate) fn with_files(config: &str, files: &[(&str, &str)]) -> Self {
+        Self::prepared(config, |dir| {
+            for (name, text) in files {
+                fs::write(dir.join(name), text).unwrap();
+            }
+        })
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

@@ -21,6 +21,8 @@ mod docker;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod founding;
 #[cfg(test)]
 mod harness;
@@ -30,6 +32,7 @@ mod import;
 mod layering;
 #[cfg(test)]
 mod lists;
+mod notices;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

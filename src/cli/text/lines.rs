@@ -44,6 +44,7 @@ const fn event(entry: &Entry) -> &'static str {
         EntryKind::AlertFiring => "ALERT",
         EntryKind::AlertResolved => "resolved",
         EntryKind::AlertExpired => "expired",
+        EntryKind::Gap => "gap",
         EntryKind::Note => "note",
     }
 }

@@ -18,8 +18,8 @@ use crate::{
         Outage, State, Told, Window,
     },
     event::{
-        AlertReport, Change, ChangeHistory, ChangeId, ChangeReport, Event, EventId, Firing, Labels,
-        Mapping, Note, Outlook, Status, time_of_micros,
+        AlertReport, Change, ChangeHistory, ChangeId, ChangeReport, EpisodeId, Event, EventId,
+        Firing, Labels, Mapping, Note, Outlook, Status, Time, time_of_micros,
     },
     http::query::collect,
     store::{FiringRow, Page, Paged, Position, State as _, StateBatch, StoreError},
@@ -113,7 +113,7 @@ fn report() -> AlertReport {
 }
 
 /// An incident of it alone.
-fn incident() -> Incident {
+pub(super) fn incident() -> Incident {
     let starts_at = report().starts_at;
     let family = FamilySummary {
         alertname: "ProbeFailed".to_owned(),
@@ -150,6 +150,8 @@ fn incident() -> Incident {
         ended_at: None,
         expected_end: None,
         closes_at: None,
+        first_alert: EpisodeId::default(),
+        latest_at: Time::default(),
         alert_count: 1,
         labels: report().labels,
         families: vec![family],

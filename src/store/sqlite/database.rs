@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{Failure, StoreError, lock::Lock};
 
@@ -26,6 +26,24 @@ pub(super) struct Database {
     pub(super) path: PathBuf,
     // Let go last, when the connection is closed.
     _lock: Lock,
+}
+
+impl Database {
+    /// Does all of `work` in one transaction, or nothing.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let Self { connection, path, .. } = self;
+        let written = || -> Result<T, Failure> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        written().map_err(|failure| failure.at(path))
+    }
 }
 
 impl Schema {

@@ -1,19 +1,20 @@
-//! SQLite behind the two contracts: `log.db` and `state.db` in one directory, each with one writer
-//! and any number of readers, each locked against a second process.
+//! SQLite behind the contracts: `log.db`, `state.db` and `records.db` in one directory, each with one
+//! writer and any number of readers, each locked against a second process.
 //!
-//! Two files, because two writers in one file starve each other.
+//! Several files, because two writers in one file starve each other.
 
 mod database;
 mod lock;
 mod log;
 mod reading;
+mod records;
 mod state;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::{log::SqliteLog, state::SqliteState, writer::Limits};
+pub use self::{log::SqliteLog, records::SqliteRecords, state::SqliteState, writer::Limits};
 
 use std::path::Path;
 

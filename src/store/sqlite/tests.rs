@@ -3,7 +3,7 @@ use tempfile::tempdir;
 use super::{
     SqliteState, StoreError,
     database::Schema,
-    log, state,
+    log, records, state,
     writer::{Ledger, Row},
 };
 use crate::{
@@ -24,9 +24,9 @@ fn row(micros: i64) -> Row {
 }
 
 #[test]
-fn the_log_syncs_each_commit_and_the_state_keeps_to_its_order() {
+fn log_and_records_sync_each_commit_and_the_state_keeps_to_its_order() {
     let dir = tempdir().unwrap();
-    for (schema, level) in [(&log::SCHEMA, 2), (&state::SCHEMA, 1)] {
+    for (schema, level) in [(&log::SCHEMA, 2), (&records::SCHEMA, 2), (&state::SCHEMA, 1)] {
         let database = schema.open(dir.path()).unwrap();
         let connection = &database.connection;
         let mode: String =

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use chrono::TimeDelta;
 
 use super::{append, directory, events, fact, open, shell};
-use crate::store::{Log as _, Seq, SqliteLog, SqliteState, State as _, StoreError};
+use crate::store::{Log as _, Seq, SqliteLog, SqliteRecords, SqliteState, State as _, StoreError};
 
 fn refusal(dir: &Path) -> StoreError {
     SqliteLog::open(dir, TimeDelta::days(7)).unwrap_err()
@@ -13,6 +13,10 @@ fn refusal(dir: &Path) -> StoreError {
 
 fn state_refusal(dir: &Path) -> StoreError {
     SqliteState::open(dir).unwrap_err()
+}
+
+fn records_refusal(dir: &Path) -> StoreError {
+    SqliteRecords::open(dir).unwrap_err()
 }
 
 #[track_caller]
@@ -31,11 +35,12 @@ fn assert_refused(error: &StoreError, file: &str, says: &str) {
 fn a_file_of_something_else_is_called_damaged_by_its_name_and_left_alone() {
     let dir = directory();
     let garbage = "no database at all ".repeat(500);
-    for file in ["log.db", "state.db"] {
+    for file in ["log.db", "state.db", "records.db"] {
         fs::write(dir.path().join(file), &garbage).unwrap();
     }
     assert_damaged(&refusal(dir.path()), "log.db");
     assert_damaged(&state_refusal(dir.path()), "state.db");
+    assert_damaged(&records_refusal(dir.path()), "records.db");
     assert_eq!(fs::read_to_string(dir.path().join("log.db")).unwrap(), garbage);
 }
 
@@ -81,12 +86,14 @@ fn a_newer_schema_is_refused_with_both_versions() {
     let dir = directory();
     drop(open(dir.path()));
     drop(SqliteState::open(dir.path()).unwrap());
-    for file in ["log.db", "state.db"] {
+    drop(SqliteRecords::open(dir.path()).unwrap());
+    for file in ["log.db", "state.db", "records.db"] {
         shell(dir.path(), file).pragma_update(None, "user_version", 7).unwrap();
     }
     let says = |newest| format!("its schema is version 7, this one knows versions up to {newest}");
-    assert_refused(&refusal(dir.path()), "log.db", &says(1));
+    assert_refused(&refusal(dir.path()), "log.db", &says(2));
     assert_refused(&state_refusal(dir.path()), "state.db", &says(2));
+    assert_refused(&records_refusal(dir.path()), "records.db", &says(1));
 }
 
 #[test]
@@ -96,6 +103,9 @@ fn a_directory_has_one_user_at_a_time_who_is_named() {
     let me = format!("process {}", std::process::id());
     assert_refused(&refusal(dir.path()), "log.lock", &me);
     assert_refused(&state_refusal(dir.path()), "state.lock", &me);
+    let records = SqliteRecords::open(dir.path()).unwrap();
+    assert_refused(&records_refusal(dir.path()), "records.lock", &me);
+    drop(records);
     append(&log, &[fact(1, "one")]).unwrap();
     drop((log, state));
     assert_eq!(events(open(dir.path()).after(Seq(0), 9).unwrap()), [fact(1, "one")]);

@@ -1,0 +1,278 @@
+//! The records in SQLite: few rows, each synced before anything is done because of it.
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::TimeDelta;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Failure, count_of,
+    database::{Database, Schema},
+    limit_of,
+    reading::Readers,
+    size_of,
+};
+use crate::{
+    correlate::IncidentId,
+    event::{EpisodeId, Time, micros, time_of_micros},
+    feed::{FeedName, Gap, Heard},
+    store::{
+        Attempt, Awake, Feed, Notice, NoticeId, Outgoing, Published, Records, Size, StoreError,
+    },
+};
+
+pub(super) const SCHEMA: Schema = Schema {
+    name: "records",
+    application_id: i32::from_be_bytes(*b"antR"),
+    migrations: &[include_str!("schema/records_1.sql")],
+    synchronous: "FULL",
+};
+
+/// So many notices wait at most. A receiver that is away for a day of incidents finds the newest.
+const OUTBOX_MAX: usize = 1_000;
+
+/// What was told and what was settled is kept so long: a quarter's post-mortems.
+const KEPT: TimeDelta = TimeDelta::days(90);
+
+/// The records of one machine, in `records.db`.
+#[derive(Debug)]
+pub struct SqliteRecords {
+    // Dropped first, so that the writer is the last to close the file and leaves it whole.
+    readers: Readers,
+    writer: Mutex<Database>,
+}
+
+impl SqliteRecords {
+    /// Opens the records in this directory, or makes them.
+    ///
+    /// # Errors
+    /// Somebody else has them open, they are something else, they are damaged, or the disk says no.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let database = SCHEMA.open(dir)?;
+        let readers = Readers::new(database.path.clone());
+        Ok(Self { readers, writer: Mutex::new(database) })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Database> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records for SqliteRecords {
+    fn published(&self, since: Time) -> Result<Vec<Published>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT at, incident, alert, claim, number FROM published \
+                 WHERE at >= ?1 ORDER BY at, rowid",
+            )?;
+            query.query_and_then([micros(since)], published)?.collect()
+        })
+    }
+
+    fn publish(&self, published: &Published, notice: &Notice) -> Result<usize, StoreError> {
+        self.writer().write(|transaction| {
+            forget_before(transaction, published.at - KEPT)?;
+            let crowded_out = make_room(transaction, notice.made_at)?;
+            let claim = json(&published.claim)?;
+            let row = (
+                micros(published.at),
+                &published.incident.0,
+                &published.alert.0,
+                claim,
+                published.number,
+            );
+            transaction
+                .prepare_cached(
+                    "INSERT INTO published (at, incident, alert, claim, number) \
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(row)?;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (id, made_at, body, attempts, next_attempt) \
+                     VALUES (?1, ?2, ?3, 0, ?2)",
+                )?
+                .execute((&notice.id.0, micros(notice.made_at), &notice.body))?;
+            Ok(crowded_out)
+        })
+    }
+
+    fn next_outgoing(&self) -> Result<Option<Outgoing>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT id, made_at, body, attempts, next_attempt FROM outbox \
+                 WHERE next_attempt IS NOT NULL ORDER BY next_attempt, made_at, id LIMIT 1",
+            )?;
+            Ok(query.query_row([], outgoing).optional()?)
+        })
+    }
+
+    fn attempted(&self, id: &NoticeId, attempt: &Attempt) -> Result<(), StoreError> {
+        let (next_attempt, settled_at, why) = match attempt {
+            Attempt::Delivered { at } => (None, Some(micros(*at)), None),
+            Attempt::Failed { next_attempt } => (Some(micros(*next_attempt)), None, None),
+            Attempt::GivenUp { at, why } => (None, Some(micros(*at)), Some(why)),
+        };
+        self.writer().write(|transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE outbox SET attempts = attempts + 1, next_attempt = ?2, settled_at = ?3, \
+                 why = ?4 WHERE id = ?1 AND next_attempt IS NOT NULL",
+            )?;
+            update.execute((&id.0, next_attempt, settled_at, why))?;
+            Ok(())
+        })
+    }
+
+    fn give_up_all(&self, at: Time, why: &str) -> Result<usize, StoreError> {
+        self.writer().write(|transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = ?2 \
+                 WHERE next_attempt IS NOT NULL",
+            )?;
+            Ok(update.execute((micros(at), why))?)
+        })
+    }
+
+    fn waiting(&self) -> Result<usize, StoreError> {
+        self.readers.read(|connection| Ok(count_waiting(connection)?))
+    }
+
+    fn feeds(&self) -> Result<(Vec<Feed>, Option<Awake>), StoreError> {
+        self.readers.read(|connection| {
+            let mut query =
+                connection.prepare_cached("SELECT name, first, last, pauses FROM feed")?;
+            let feeds = query.query_and_then([], feed)?.collect::<Result<_, Failure>>()?;
+            let awake = connection
+                .query_row("SELECT since, until FROM awake", [], |row| {
+                    let (since, until) = (row.get(0)?, row.get(1)?);
+                    Ok(Awake { since: time_of_micros(since), until: time_of_micros(until) })
+                })
+                .optional()?;
+            Ok((feeds, awake))
+        })
+    }
+
+    fn hear(&self, heard: &[Feed], gaps: &[Gap], awake: Awake) -> Result<(), StoreError> {
+        self.writer().write(|transaction| {
+            forget_before(transaction, awake.until - KEPT)?;
+            heard.iter().try_for_each(|(name, heard)| put_feed(transaction, name, heard))?;
+            gaps.iter().try_for_each(|gap| add_gap(transaction, gap, awake.until))?;
+            let sql = "INSERT OR REPLACE INTO awake (only_row, since, until) VALUES (1, ?1, ?2)";
+            let row = (micros(awake.since), micros(awake.until));
+            transaction.prepare_cached(sql)?.execute(row)?;
+            Ok(())
+        })
+    }
+
+    fn gaps(&self, from: Time, to: Time) -> Result<Vec<Gap>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT body FROM gap WHERE ends_at >= ?1 AND starts_at <= ?2 \
+                 ORDER BY starts_at, rowid",
+            )?;
+            let gaps = query.query_and_then((micros(from), micros(to)), |row| {
+                parse(row.get_ref(0)?.as_bytes().unwrap_or_default(), || "a gap".to_owned())
+            })?;
+            gaps.collect()
+        })
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        let rows = self.readers.read(|connection| {
+            let sql = "SELECT (SELECT count(*) FROM published) + (SELECT count(*) FROM outbox) \
+                 + (SELECT count(*) FROM feed) + (SELECT count(*) FROM gap)";
+            Ok(connection.query_row(sql, [], |row| row.get(0))?)
+        })?;
+        Ok(size_of(self.readers.path(), rows))
+    }
+}
+
+fn forget_before(connection: &Connection, before: Time) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM published WHERE at < ?1",
+        "DELETE FROM outbox WHERE settled_at < ?1",
+        "DELETE FROM gap WHERE ends_at < ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([micros(before)])?;
+    }
+    Ok(())
+}
+
+fn put_feed(connection: &Connection, name: &FeedName, heard: &Heard) -> Result<(), Failure> {
+    let sql = "INSERT OR REPLACE INTO feed (name, first, last, pauses) VALUES (?1, ?2, ?3, ?4)";
+    let row = (&name.0, micros(heard.first), micros(heard.last), json(&heard.pauses)?);
+    connection.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+fn add_gap(connection: &Connection, gap: &Gap, now: Time) -> Result<(), Failure> {
+    let sql = "INSERT INTO gap (starts_at, ends_at, body) VALUES (?1, ?2, ?3)";
+    let row = (micros(gap.from), micros(gap.to.unwrap_or(now)), json(gap)?);
+    connection.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+fn feed(row: &Row<'_>) -> Result<Feed, Failure> {
+    let name: String = row.get("name")?;
+    let pauses = row.get_ref("pauses")?.as_bytes().unwrap_or_default();
+    let heard = Heard {
+        first: time_of_micros(row.get("first")?),
+        last: time_of_micros(row.get("last")?),
+        pauses: parse(pauses, || format!("feed {name}"))?,
+    };
+    Ok((FeedName(name), heard))
+}
+
+/// Gives up the oldest that wait, until one more may.
+fn make_room(connection: &Connection, at: Time) -> rusqlite::Result<usize> {
+    let too_many = (count_waiting(connection)? + 1).saturating_sub(OUTBOX_MAX);
+    let mut update = connection.prepare_cached(
+        "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = 'newer ones needed its room' \
+         WHERE id IN (SELECT id FROM outbox WHERE next_attempt IS NOT NULL \
+         ORDER BY made_at, id LIMIT ?2)",
+    )?;
+    update.execute((micros(at), limit_of(too_many)))
+}
+
+fn count_waiting(connection: &Connection) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM outbox WHERE next_attempt IS NOT NULL";
+    let rows = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(usize::try_from(count_of(rows)).unwrap_or(usize::MAX))
+}
+
+fn published(row: &Row<'_>) -> Result<Published, Failure> {
+    let at: i64 = row.get("at")?;
+    let claim = row.get_ref("claim")?.as_bytes().unwrap_or_default();
+    let claim = parse(claim, || format!("what was published at {at}"))?;
+    Ok(Published {
+        incident: IncidentId(row.get("incident")?),
+        alert: EpisodeId(row.get("alert")?),
+        claim,
+        number: row.get("number")?,
+        at: time_of_micros(at),
+    })
+}
+
+fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
+    Ok(Outgoing {
+        notice: Notice {
+            id: NoticeId(row.get("id")?),
+            made_at: time_of_micros(row.get("made_at")?),
+            body: row.get("body")?,
+        },
+        attempts: row.get("attempts")?,
+        next_attempt: time_of_micros(row.get("next_attempt")?),
+    })
+}
+
+fn json<T: Serialize>(thing: &T) -> Result<String, Failure> {
+    serde_json::to_string(thing).map_err(|error| Failure::row("what is recorded", &error))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], row: impl FnOnce() -> String) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| Failure::row(row(), &error))
+}
