@@ -274,8 +274,10 @@ pub struct Incident {
     /// From when on nothing more can join it, if nothing fires after its end, told or expected.
     pub closes_at: Option<Time>,
     /// Its first alert episode.
+    #[serde(default)]
     pub first_alert: EpisodeId,
     /// When the latest of its symptoms began to show.
+    #[serde(default)]
     pub latest_at: Time,
     /// How many alert episodes it holds.
     pub alert_count: usize,
