@@ -54,14 +54,24 @@ impl Event {
     ///
     /// What was decided by the time of receipt is left out of it.
     pub fn id(&self) -> EventId {
+        self.timeless().map_or_else(|| EventId::of(self), |timeless| EventId::of(&timeless))
+    }
+
+    /// The id of an event whose JSON form is at hand.
+    pub fn id_as(&self, json: &str) -> EventId {
+        let timeless = self.timeless();
+        timeless
+            .map_or_else(|| EventId::of_bytes(json.as_bytes()), |timeless| EventId::of(&timeless))
+    }
+
+    /// What it says without what was decided by the time of receipt, if anything was.
+    fn timeless(&self) -> Option<Self> {
         match self {
             Self::Change(report) if report.at_assumed => {
-                EventId::of(&Self::Change(report.without_assumed_times()))
+                Some(Self::Change(report.without_assumed_times()))
             }
-            Self::Note(note) if note.at_assumed => {
-                EventId::of(&Self::Note(note.without_assumed_time()))
-            }
-            Self::Change(_) | Self::Alert(_) | Self::Note(_) => EventId::of(self),
+            Self::Note(note) if note.at_assumed => Some(Self::Note(note.without_assumed_time())),
+            Self::Change(_) | Self::Alert(_) | Self::Note(_) => None,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Row {
     pub(super) fn of(event: &Event) -> Result<Self, StoreError> {
         let body = serde_json::to_string(event)
             .map_err(|error| StoreError::Unavailable(format!("an event is no JSON: {error}")))?;
-        Ok(Self { at: micros(event.time()), id: event.id(), body })
+        Ok(Self { at: micros(event.time()), id: event.id_as(&body), body })
     }
 
     /// What it weighs in the queue.
