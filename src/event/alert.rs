@@ -80,6 +80,11 @@ impl AlertReport {
             pending_at: self.pending_at,
         }
     }
+
+    /// Whether it says nothing but the fact.
+    pub(super) fn is_fact(&self) -> bool {
+        self.expires_at.is_none() && self.summary.is_none() && self.url.is_none()
+    }
 }
 
 #[derive(Serialize)]

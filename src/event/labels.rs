@@ -1,8 +1,14 @@
 //! Labels that may have several values, and the scope that they say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
 
 use super::EventId;
 
@@ -23,9 +29,20 @@ impl Labels {
         if pair.0.is_empty() || pair.1.is_empty() {
             return;
         }
-        if let Err(place) = self.0.binary_search(&pair) {
+        // Most come in order.
+        if self.0.last().is_none_or(|last| *last < pair) {
+            self.0.push(pair);
+        } else if let Err(place) = self.0.binary_search(&pair) {
             self.0.insert(place, pair);
         }
+    }
+
+    /// Adds values, in whatever order and however many there are, at the cost of one sort.
+    pub fn insert_all(&mut self, name: &str, values: Vec<String>) {
+        let said = values.into_iter().filter(|value| !name.is_empty() && !value.is_empty());
+        self.0.extend(said.map(|value| (name.to_owned(), value)));
+        self.0.sort_unstable();
+        self.0.dedup();
     }
 
     /// The pairs of a label.
@@ -68,9 +85,17 @@ impl Labels {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Each name once, with all its values, in order.
+    pub fn by_name(&self) -> impl Iterator<Item = (&str, impl ExactSizeIterator<Item = &str>)> {
+        self.0.chunk_by(|(one, _), (other, _)| one == other).filter_map(|pairs| {
+            let (name, _) = pairs.first()?;
+            Some((name.as_str(), pairs.iter().map(|(_, value)| value.as_str())))
+        })
+    }
+
     /// How many label names there are.
     pub fn len(&self) -> usize {
-        self.0.chunk_by(|(one, _), (other, _)| one == other).count()
+        self.by_name().count()
     }
 
     /// Whether there are none.
@@ -111,13 +136,11 @@ impl Serialize for Labels {
             One(&'a str),
             Several(Vec<&'a str>),
         }
-        let labels = self.0.chunk_by(|(one, _), (other, _)| one == other).filter_map(|pairs| {
-            let (name, first) = pairs.first()?;
-            let values = match pairs {
-                [_] => Values::One(first),
-                several => {
-                    Values::Several(several.iter().map(|(_, value)| value.as_str()).collect())
-                }
+        let labels = self.by_name().filter_map(|(name, mut values)| {
+            let values = if values.len() > 1 {
+                Values::Several(values.collect())
+            } else {
+                Values::One(values.next()?)
             };
             Some((name, values))
         });
@@ -127,26 +150,119 @@ impl Serialize for Labels {
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "want a string or a list of strings")]
-        enum Values {
-            One(String),
-            Several(Vec<String>),
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+struct LabelsVisitor;
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = Labels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+        let mut written = Vec::with_capacity(USUAL);
+        while let Some(name) = map.next_key::<String>()? {
+            written.push((name, map.next_value()?));
         }
-        let written = BTreeMap::<String, Option<Values>>::deserialize(deserializer)?;
-        let mut labels = Self::default();
-        for (name, values) in written {
-            match values {
-                None => {}
-                Some(Values::One(value)) => labels.insert(name, value),
-                Some(Values::Several(values)) => {
+        // Most programs write them sorted. Of a name that is written twice, the last counts.
+        if !written.is_sorted_by(|(one, _), (other, _)| one < other) {
+            let mut last = BTreeMap::new();
+            last.extend(written);
+            written = last.into_iter().collect();
+        }
+        let mut labels = Labels(Vec::with_capacity(written.len()));
+        for (name, given) in written {
+            match given {
+                Given::Nothing => {}
+                Given::One(value) => labels.insert(name, value),
+                Given::Several(mut values) => {
+                    values.sort_unstable();
                     for value in values {
-                        labels.insert(name.clone(), value);
+                        labels.insert(name.as_str(), value);
                     }
                 }
             }
         }
         Ok(labels)
+    }
+}
+
+/// So many labels an alert has more often than not; only room is made by it.
+const USUAL: usize = 12;
+
+/// What is written as the value of a label.
+enum Given {
+    Nothing,
+    One(String),
+    Several(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(GivenVisitor)
+    }
+}
+
+// By hand, because an untagged enum copies every value into a tree before it looks at it: that was
+// a third of the cost of reading an alert.
+struct GivenVisitor;
+
+impl GivenVisitor {
+    fn mistyped<E: de::Error>() -> Result<Given, E> {
+        Err(E::custom("want a string or a list of strings"))
+    }
+}
+
+impl<'de> Visitor<'de> for GivenVisitor {
+    type Value = Given;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a list of strings")
+    }
+
+    fn visit_unit<E>(self) -> Result<Given, E> {
+        Ok(Given::Nothing)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Given, E> {
+        Ok(Given::One(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Given, E> {
+        Ok(Given::One(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Given, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            let Given::One(value) = value else { return Self::mistyped() };
+            values.push(value);
+        }
+        Ok(Given::Several(values))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Given, E> {
+        Self::mistyped()
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Given, E> {
+        Self::mistyped()
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Given, E> {
+        Self::mistyped()
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Given, E> {
+        Self::mistyped()
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Given, A::Error> {
+        Self::mistyped()
     }
 }
 

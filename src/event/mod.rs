@@ -61,13 +61,29 @@ impl Event {
     pub fn id(&self) -> EventId {
         match self {
             Self::Alert(report) => EventId::of(&report.fact()),
+            Self::Change(_) | Self::Note(_) => {
+                self.timeless().map_or_else(|| EventId::of(self), |timeless| EventId::of(&timeless))
+            }
+        }
+    }
+
+    /// The id of an event whose JSON form is at hand.
+    pub fn id_as(&self, json: &str) -> EventId {
+        let is_whole = match self {
+            Self::Alert(report) => report.is_fact(),
+            Self::Change(_) | Self::Note(_) => !self.is_time_assumed(),
+        };
+        if is_whole { EventId::of_bytes(json.as_bytes()) } else { self.id() }
+    }
+
+    /// What it says without what was decided by the time of receipt, if anything was.
+    fn timeless(&self) -> Option<Self> {
+        match self {
             Self::Change(report) if report.at_assumed => {
-                EventId::of(&Self::Change(report.without_assumed_times()))
+                Some(Self::Change(report.without_assumed_times()))
             }
-            Self::Note(note) if note.at_assumed => {
-                EventId::of(&Self::Note(note.without_assumed_time()))
-            }
-            Self::Change(_) | Self::Note(_) => EventId::of(self),
+            Self::Note(note) if note.at_assumed => Some(Self::Note(note.without_assumed_time())),
+            Self::Change(_) | Self::Alert(_) | Self::Note(_) => None,
         }
     }
 

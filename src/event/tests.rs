@@ -134,6 +134,7 @@ proptest! {
         for event in [alert, Event::Change(change)] {
             let written = serde_json::to_string(&event).unwrap();
             let read: Event = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(event.id_as(&written), event.id());
             prop_assert_eq!(read.id(), event.id());
             prop_assert_eq!(read, event);
         }
@@ -349,6 +350,31 @@ fn scope_is_read_from_the_labels_of_the_wild() {
     assert_eq!(service(&[("service", "node-exporter"), ("job", "x")]), ["node-exporter"]);
     let scope = mapping.scope(&[("env", "prod")].into_iter().collect());
     assert_eq!(scope.environments().collect::<Vec<_>>(), ["prod"]);
+}
+
+proptest! {
+    #[test]
+    fn labels_are_read_in_any_order_and_the_last_of_a_name_counts(
+        written in vec(("[abc]", vec("[xy]{0,1}", 0..3)), 0..6),
+    ) {
+        let pairs: Vec<_> =
+            written.iter().map(|(name, values)| format!("{name:?}:{values:?}")).collect();
+        let read: Labels = serde_json::from_str(&format!("{{{}}}", pairs.join(","))).unwrap();
+        let last: std::collections::BTreeMap<_, _> = written.into_iter().collect();
+        let said = last.iter().flat_map(|(name, values)| {
+            values.iter().map(move |value| (name.as_str(), value.as_str()))
+        });
+        prop_assert_eq!(read, said.collect::<Labels>());
+    }
+}
+
+#[test]
+fn values_that_are_no_text_are_told_as_such() {
+    for bad in ["7", "-7", "7.5", "true", "{}", "[[\"x\"]]", "[7]", "[null]"] {
+        let read = serde_json::from_str::<Labels>(&format!("{{\"a\":{bad}}}"));
+        let why = read.unwrap_err().to_string();
+        assert!(why.starts_with("want a string or a list of strings"), "{bad}: {why}");
+    }
 }
 
 #[test]

@@ -73,7 +73,10 @@ struct RawAnnotations {
 pub fn normalise(body: &[u8], received: Time) -> Result<Normalised, Refused> {
     // Nearly every body is right, and is read once and straight into its type. One that is not is
     // read again as plain JSON, so that only the alert at fault is lost.
-    if let Ok(webhook) = serde_json::from_slice::<RawWebhook<RawAlert>>(body) {
+    // As text, since then it is looked through once for what is no UTF-8 and not string by string.
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Ok(webhook) = serde_json::from_str::<RawWebhook<RawAlert>>(text)
+    {
         return webhook.normalise(|alert| alert.item(received));
     }
     let webhook: RawWebhook<Value> = whole(body)?;

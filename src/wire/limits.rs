@@ -59,27 +59,28 @@ pub(super) fn time(
 
 /// Whether the labels are within the limits.
 pub(super) fn labels(labels: &Labels) -> Result<(), Flaw> {
-    if labels.len() > LABELS_MAX {
-        let reason = format!("{} labels; at most {LABELS_MAX} are taken", labels.len());
-        return Err(Flaw::new("labels", reason));
-    }
-    for (name, value) in labels.iter() {
+    let mut names = 0;
+    for (name, values) in labels.by_name() {
+        names += 1;
         if name.len() > LABEL_NAME_MAX {
             let reason =
                 format!("a name of {} bytes; at most {LABEL_NAME_MAX} are taken", name.len());
             return Err(Flaw::new("labels", reason));
         }
         let field = || format!("labels.{name}");
-        let values = labels.values(name).count();
-        if values > LABEL_VALUES_MAX {
-            let reason = format!("{values} values; at most {LABEL_VALUES_MAX} are taken");
+        if values.len() > LABEL_VALUES_MAX {
+            let reason = format!("{} values; at most {LABEL_VALUES_MAX} are taken", values.len());
             return Err(Flaw::new(field(), reason));
         }
-        if value.len() > LABEL_VALUE_MAX {
+        if let Some(value) = values.into_iter().find(|value| value.len() > LABEL_VALUE_MAX) {
             let reason =
                 format!("a value of {} bytes; at most {LABEL_VALUE_MAX} are taken", value.len());
             return Err(Flaw::new(field(), reason));
         }
+    }
+    if names > LABELS_MAX {
+        let reason = format!("{names} labels; at most {LABELS_MAX} are taken");
+        return Err(Flaw::new("labels", reason));
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ impl Values {
     fn add_to(self, labels: &mut Labels, name: &str) {
         match self {
             Self::One(value) => labels.insert(name, value),
-            Self::Several(values) => values.into_iter().for_each(|one| labels.insert(name, one)),
+            Self::Several(values) => labels.insert_all(name, values),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Row {
         Ok(Self {
             at: micros(event.time()),
             at_assumed: event.is_time_assumed(),
-            id: event.id(),
+            id: event.id_as(&body),
             valid_until: event.holds_until().map(micros),
             body,
         })

@@ -1,0 +1,153 @@
+//! The pure parts by themselves: from bytes to events, the fold, rules and the catalogue.
+//!
+//! `cargo bench` runs all, `cargo bench -- fold` those with the word in their names. Beside the time
+//! stands how often memory was asked for, which no neighbour on the machine can disturb.
+
+#![expect(clippy::expect_used, reason = "a benchmark of what is broken has nothing to measure")]
+
+use std::fmt::Write as _;
+
+use antecede::{
+    catalog::{Catalog, Service},
+    clock,
+    correlate::{Model, assess},
+    event::{Event, EventId, Time},
+    rules::RuleSet,
+    wire::{alertmanager, case::Case},
+};
+use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
+
+fn main() {
+    divan::main();
+}
+
+/// A webhook as Alertmanager writes it, of alerts that differ.
+fn webhook(alerts: usize) -> String {
+    let mut body = r#"{"receiver":"bench","status":"firing","alerts":["#.to_owned();
+    for n in 0..alerts {
+        let comma = if n == 0 { "" } else { "," };
+        write!(
+            body,
+            r#"{comma}{{"status":"firing","labels":{{"alertname":"TargetDown","cluster":"eu-1",
+            "container":"app","environment":"production","instance":"10.0.0.{n}:9100",
+            "job":"orders","namespace":"shop","pod":"orders-7e99d5de-{n}","service":"orders",
+            "severity":"critical"}},"annotations":{{"description":"orders has been above its threshold for 5 minutes, current value {n}",
+            "runbook_url":"https://runbooks.example.test/TargetDown","summary":"TargetDown on orders"}},
+            "startsAt":"2023-02-23T15:06:{:02}.123Z","endsAt":"0001-01-01T00:00:00Z",
+            "generatorURL":"http://prometheus.example.test/graph?g0.expr=up","fingerprint":"{n:016x}"}}"#,
+            n % 60
+        )
+        .expect("a String takes all");
+    }
+    body + r#"],"groupLabels":{},"commonLabels":{},"externalURL":"","version":"4","groupKey":"{}","truncatedAlerts":0}"#
+}
+
+fn events(body: &str) -> Vec<Event> {
+    let normalised = alertmanager::normalise(body.as_bytes(), clock::now()).expect("a webhook");
+    assert!(normalised.rejected.is_empty(), "{:?}", normalised.rejected.first());
+    normalised.items.into_iter().flat_map(|item| item.events).collect()
+}
+
+#[divan::bench(args = [1, 100])]
+fn webhook_to_events(bencher: Bencher<'_, '_>, alerts: usize) {
+    let body = webhook(alerts);
+    assert_eq!(events(&body).len(), alerts);
+    bencher.counter(ItemsCount::new(alerts)).bench(|| events(black_box(&body)));
+}
+
+#[divan::bench]
+fn content_id(bencher: Bencher<'_, '_>) {
+    let event = events(&webhook(1)).remove(0);
+    bencher.bench(|| EventId::of(black_box(&event)));
+}
+
+/// The row that the log keeps, and the id by what it says.
+#[divan::bench]
+fn event_to_row(bencher: Bencher<'_, '_>) {
+    let event = events(&webhook(1)).remove(0);
+    bencher.bench(|| {
+        let json = serde_json::to_string(black_box(&event)).expect("an event is JSON");
+        (event.id_as(&json), json)
+    });
+}
+
+/// A recorded incident, with what its fold needs.
+struct Recorded {
+    model: Model,
+    events: Vec<Event>,
+    until: Time,
+}
+
+impl Recorded {
+    fn read(text: &str) -> Self {
+        let case = Case::parse(text.as_bytes()).expect("a case");
+        let services = case.services.iter().map(|one| {
+            let depends_on = one.depends_on.iter().cloned().collect();
+            (one.service.clone(), Service { tier: one.tier.clone(), depends_on })
+        });
+        let rules = RuleSet::embedded();
+        let catalog = Catalog::new(services.collect());
+        let until = case.events.iter().map(Event::time).max().expect("events");
+        let model = Model { catalog, rules, ..antecede::config::Config::default().model };
+        Self { model, events: case.events, until }
+    }
+
+    fn fold(&self, bencher: Bencher<'_, '_>) {
+        bencher
+            .counter(ItemsCount::new(self.events.len()))
+            .bench(|| assess(&self.model, black_box(&self.events), self.until));
+    }
+}
+
+/// The incident that it all began with, alone and among the changes and alerts of a busy platform.
+const FOUNDING: &str = include_str!("../incidents/founding.json");
+const FOUNDING_IN_NOISE: &str = include_str!("../tests/data/founding/noise-1.json");
+
+#[divan::bench]
+fn fold_founding(bencher: Bencher<'_, '_>) {
+    Recorded::read(FOUNDING).fold(bencher);
+}
+
+#[divan::bench]
+fn fold_founding_in_noise(bencher: Bencher<'_, '_>) {
+    Recorded::read(FOUNDING_IN_NOISE).fold(bencher);
+}
+
+/// The fold under so many rules, which each ask for something that could be there.
+#[divan::bench(args = [10, 10_000])]
+fn fold_by_rules(bencher: Bencher<'_, '_>, rules: usize) {
+    let mut recorded = Recorded::read(FOUNDING);
+    let mut text = String::new();
+    for n in 0..rules {
+        write!(
+            text,
+            "[[rule]]\nname = \"rule {n}\"\nchange = ['kind=\"deploy\"', 'service=\"service-{n}\"']\n\
+             alert = ['alertname=~\"Alert{n}|Latency{n}High\"']\nsame = [\"environment\"]\n\
+             window = \"1h\"\nstrength = 1\nbecause = \"It is so.\"\n\n"
+        )
+        .expect("a String takes all");
+    }
+    recorded.model.rules = RuleSet::parse(&[("rules.toml".to_owned(), text)]).expect("rules");
+    recorded.fold(bencher);
+}
+
+/// The shortest way through a catalogue of so many services, each standing on the next three.
+#[divan::bench(args = [100, 10_000])]
+fn catalog_hops(bencher: Bencher<'_, '_>, services: usize) {
+    let name = |n: usize| format!("service-{n:05}");
+    let catalog = Catalog::new(
+        (0..services)
+            .map(|n| {
+                let depends_on = (n + 1..services.min(n + 4)).map(name).collect();
+                (name(n), Service { tier: None, depends_on })
+            })
+            .collect(),
+    );
+    let (from, near) = (name(0), name(17));
+    assert_eq!(catalog.hops(&from, &near), Some(6));
+    bencher.bench(|| catalog.hops(black_box(&from), black_box(&near)));
+}
