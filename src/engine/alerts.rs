@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// So many alerts are held in memory; when there are twice as many, the older half goes.
-const RECENT_MAX: usize = 1 << 17;
+const RECENT_MAX: usize = 1 << 16;
 
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;

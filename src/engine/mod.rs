@@ -24,8 +24,11 @@ use crate::{
 };
 use alerts::{Alerts, Kept};
 
-/// So many events are folded before the state is written: a batch's cost is shared by all in it.
-const BATCH_MAX: usize = 20_000;
+/// So many events are read at once, ...
+const SLICE: usize = 8_192;
+/// ... and at most so many slices are folded before the state is written: what a storm touches again
+/// and again, its families and incidents, is written once for all of them.
+const SLICES_MAX: usize = 4;
 
 /// After a batch that took its time the engine rests for as long: in a storm more of the machine is
 /// left to those who post, and the next batch, being larger, costs less an alert. It rests no longer
@@ -336,34 +339,77 @@ impl Engine {
         Ok(more)
     }
 
+    /// Takes in what is there, up to a bound, and writes it; whether there may be more.
     fn take_in(&mut self) -> Result<bool, StoreError> {
-        let batch = self.log.after(self.position, BATCH_MAX)?;
-        let Some(last) = batch.last() else { return Ok(false) };
-        let (until, more) = (last.seq, batch.len() == BATCH_MAX);
-        self.metrics.engine_takes(&batch);
-        let taken = self.fold_in(&batch).and_then(|batch| self.commit(batch, until));
+        let taken = self.take_slices();
         if taken.is_err() {
             // What is in memory may be ahead of the state: it is read again.
             self.current = false;
         }
-        taken.map(|()| more)
+        taken
     }
 
-    fn fold_in(&mut self, batch: &[Logged]) -> Result<StateBatch, StoreError> {
-        let timely = batch.iter().filter(|logged| !logged.late);
-        let newest = timely.map(|logged| logged.event.time()).max().max(self.newest);
-        let before = self.window_from();
-        self.newest = newest;
-        let moved = self.window_from() != before;
-        if moved && before != Time::MIN_UTC {
-            self.read_window()?;
+    fn take_slices(&mut self) -> Result<bool, StoreError> {
+        let (mut until, mut more) = (self.position, true);
+        let mut taken = StateBatch::default();
+        for n in 0..SLICES_MAX {
+            let slice = self.log.after(until, SLICE)?;
+            let Some(last) = slice.last() else {
+                more = false;
+                break;
+            };
+            if self.moves_on(&slice) {
+                if n > 0 {
+                    // What was taken so far is written before the window is read again.
+                    break;
+                }
+                self.move_on(&slice)?;
+            }
+            until = last.seq;
+            self.metrics.engine_takes(&slice);
+            self.fold_in(&slice, &mut taken)?;
+            more = slice.len() == SLICE;
+            if !more {
+                break;
+            }
         }
+        if until > self.position {
+            let told = self.advance()?;
+            let StateBatch { notes, changes, firings, .. } = taken;
+            let mut batch = StateBatch { notes, ..told };
+            batch.changes.extend(changes);
+            batch.firings.extend(firings);
+            self.commit(batch, until)?;
+        }
+        Ok(more)
+    }
+
+    /// The newest event time once this is taken in.
+    fn newest_with(&self, slice: &[Logged]) -> Option<Time> {
+        let timely = slice.iter().filter(|logged| !logged.late);
+        timely.map(|logged| logged.event.time()).max().max(self.newest)
+    }
+
+    /// Whether the window begins later once this is taken in.
+    fn moves_on(&self, slice: &[Logged]) -> bool {
+        let from = |newest: Option<Time>| newest.map(|time| self.model.settings.window_from(time));
+        from(self.newest_with(slice)) != from(self.newest)
+    }
+
+    fn move_on(&mut self, slice: &[Logged]) -> Result<(), StoreError> {
+        let is_first = self.newest.is_none();
+        self.newest = self.newest_with(slice);
+        if is_first { Ok(()) } else { self.read_window() }
+    }
+
+    /// Takes in a slice of the log; what the fold does not tell of goes to `taken`.
+    fn fold_in(&mut self, slice: &[Logged], taken: &mut StateBatch) -> Result<(), StoreError> {
+        self.newest = self.newest_with(slice);
         let (state, log) = (Arc::clone(&self.state), Arc::clone(&self.log));
         let kept = Kept { log: log.as_ref(), state: state.as_ref(), from: self.window_from() };
-        let mut notes = Vec::new();
-        for Logged { id, event, late, .. } in batch {
+        for Logged { id, event, late, .. } in slice {
             match event {
-                Event::Note(note) => notes.push((*id, note.clone())),
+                Event::Note(note) => taken.notes.push((*id, note.clone())),
                 _ if *late => {}
                 Event::Change(report) => self.fold.change(report, *id),
                 Event::Alert(report) => {
@@ -375,10 +421,7 @@ impl Engine {
             }
         }
         self.alerts.retell(&self.model, kept, &mut self.fold)?;
-        let mut written = self.advance()?;
-        written.notes = notes;
-        self.late(batch, &mut written)?;
-        Ok(written)
+        self.late(slice, taken)
     }
 
     /// What came too late to change an answer, merged so that it can be shown.

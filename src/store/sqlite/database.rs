@@ -17,6 +17,12 @@ pub(super) struct Schema {
     pub(super) migrations: &'static [&'static str],
     /// `FULL`: a commit survives power loss. `NORMAL`: the last ones may be undone by it.
     pub(super) synchronous: &'static str,
+    /// So many KiB of its pages the writer holds: what a large transaction touches should fit, or
+    /// it is written twice.
+    pub(super) cache_kib: i32,
+    /// After so many pages what was committed is moved from the write-ahead log into the file: the
+    /// more, the less often a page that many commits touch.
+    pub(super) checkpoint_pages: i32,
 }
 
 /// A file that is open for writing, by nobody else.
@@ -96,6 +102,9 @@ impl Schema {
         // Where a file system cannot do it the old mode stays: slower, and as safe.
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", self.synchronous)?;
+        // Negative: in KiB, not in pages.
+        connection.pragma_update(None, "cache_size", -self.cache_kib)?;
+        connection.pragma_update(None, "wal_autocheckpoint", self.checkpoint_pages)?;
         // A burst leaves no more than this behind it on disk.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)
     }

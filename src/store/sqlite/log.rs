@@ -31,6 +31,8 @@ pub(super) const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"antL"),
     migrations: &[include_str!("schema/log_1.sql"), include_str!("schema/log_2.sql")],
     synchronous: "FULL",
+    cache_kib: 8 << 10,
+    checkpoint_pages: 4_096,
 };
 
 /// The log of one machine, in `log.db`. Dropping it waits until all that was queued is written.

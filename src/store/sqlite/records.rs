@@ -30,6 +30,8 @@ pub(super) const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"antR"),
     migrations: &[include_str!("schema/records_1.sql")],
     synchronous: "FULL",
+    cache_kib: 2 << 10,
+    checkpoint_pages: 1_000,
 };
 
 /// So many notices wait at most. A receiver that is away for a day of incidents finds the newest.

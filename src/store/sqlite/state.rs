@@ -32,6 +32,9 @@ pub(super) const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"antS"),
     migrations: &[include_str!("schema/state_1.sql"), include_str!("schema/state_2.sql")],
     synchronous: "NORMAL",
+    // A storm goes on in some thousand families, each with its own place in the index.
+    cache_kib: 32 << 10,
+    checkpoint_pages: 16_384,
 };
 
 /// The state of one machine, in `state.db`.
