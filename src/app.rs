@@ -1,18 +1,24 @@
 //! Builds, starts and stops the parts. Everything that runs is started here, and the end of any
 //! part ends the program.
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
+mod stores;
+
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use prometheus::Registry;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{self, JoinSet},
+};
 
 use crate::{
     config::Config,
     engine::Engine,
     http::{self, Api, Parts, Tokens},
     metrics::Metrics,
-    store::{Log, SqliteLog, SqliteState, State},
+    store::StoreError,
 };
 
 /// What is only known where the program starts.
@@ -40,13 +46,24 @@ pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let dir = config.store.dir.clone();
+    let ended = run_parts(config, options, shutdown).await;
+    ended.map_err(|error| stores::advise(error, &dir))
+}
+
+async fn run_parts(
+    config: Config,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let tokens = match &config.server.token_file {
         Some(file) => Some(Tokens::load(file)?),
         None => None,
     };
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     let model = Arc::new(config.model);
-    let (log, state) = open_stores(&config.store.dir, model.settings.horizon)?;
+    let (log, state) = stores::open(&config.store.dir, model.settings.horizon)?;
+    let (log_fails, state_fails) = (log.failure(), state.damage());
     let hash = model.hash();
     let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
     let api = Api::new(Parts {
@@ -69,6 +86,9 @@ pub async fn run(
         http::serve(listener, api, stopped(stop)).await;
         Ok(())
     });
+    // Last, so that they stop first: the stores end when nobody uses them any more.
+    tasks.spawn("log", |stop| until(stop, log_fails));
+    tasks.spawn("state", |stop| until(stop, state_fails));
     tracing::info!(%address, "listening");
     if let Some(announce) = options.announce {
         announce(address);
@@ -84,15 +104,15 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-fn open_stores(
-    dir: &Path,
-    horizon: chrono::TimeDelta,
-) -> anyhow::Result<(Arc<dyn Log>, Arc<dyn State>)> {
-    std::fs::create_dir_all(dir)
-        .with_context(|| format!("cannot make the directory {}", dir.display()))?;
-    let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
-    let state = SqliteState::open(dir).context("cannot open the state")?;
-    Ok((Arc::new(log), Arc::new(state)))
+/// Ends well when it is time to stop, and badly with the failure if that comes first.
+async fn until(
+    stop: watch::Receiver<bool>,
+    failure: impl Future<Output = StoreError>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stopped(stop) => Ok(()),
+        failure = failure => Err(failure.into()),
+    }
 }
 
 /// Resolves when it is time to stop, or nobody is left to say so.
@@ -104,7 +124,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 #[derive(Debug, Default)]
 struct Tasks {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stops: Vec<watch::Sender<bool>>,
+    stops: Vec<(task::Id, watch::Sender<bool>)>,
 }
 
 impl Tasks {
@@ -114,22 +134,30 @@ impl Tasks {
     {
         let (stop, told) = watch::channel(false);
         let task = task(told);
-        self.running.spawn(async move { (name, task.await) });
-        self.stops.push(stop);
+        let started = self.running.spawn(async move { (name, task.await) });
+        self.stops.push((started.id(), stop));
     }
 
     /// Runs until `shutdown`, then stops the parts, the last started first, and waits for each.
     async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let mut outcome = tokio::select! {
-            () = shutdown => Ok(()),
-            Some(ended) = self.running.join_next() => match ended {
-                Ok((name, Ok(()))) => Err(anyhow::anyhow!("the {name} ended by itself")),
-                Ok((name, Err(error))) => Err(error.context(format!("the {name} failed"))),
-                Err(panicked) => Err(panicked.into()),
+        let (gone, mut outcome) = tokio::select! {
+            () = shutdown => (None, Ok(())),
+            Some(ended) = self.running.join_next_with_id() => match ended {
+                Ok((id, (name, Ok(())))) => {
+                    (Some(id), Err(anyhow::anyhow!("the {name} ended by itself")))
+                }
+                Ok((id, (name, Err(error)))) => {
+                    (Some(id), Err(error.context(format!("the {name} failed"))))
+                }
+                Err(panicked) => (Some(panicked.id()), Err(panicked.into())),
             },
         };
         tracing::info!("stopping");
-        for stop in self.stops.into_iter().rev() {
+        for (id, stop) in self.stops.into_iter().rev() {
+            // Nobody is left there to wait for.
+            if gone == Some(id) {
+                continue;
+            }
             stop.send_replace(true);
             if let Some(ended) = self.running.join_next().await {
                 let ended = match ended {
