@@ -13,17 +13,25 @@ mod cli;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod founding;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
