@@ -2,10 +2,11 @@
 //! part ends the program.
 
 mod reload;
+mod stores;
 
 pub use self::reload::Source;
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use prometheus::Registry;
@@ -13,7 +14,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{Notify, mpsc, watch},
-    task::JoinSet,
+    task::{self, JoinSet},
 };
 
 use self::reload::{Fixed, REQUESTS_MAX, Reloader};
@@ -25,7 +26,7 @@ use crate::{
     http::{self, Admission, Api, Parts, Tokens},
     metrics::Metrics,
     notify::{self, Courier, Secrets, Teller},
-    store::{Log, Records, SqliteLog, SqliteRecords, SqliteState, State},
+    store::StoreError,
 };
 
 /// What is only known where the program starts.
@@ -59,11 +60,23 @@ pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let dir = config.store.dir.clone();
+    let ended = run_parts(config, options, shutdown).await;
+    ended.map_err(|error| stores::advise(error, &dir))
+}
+
+async fn run_parts(
+    config: Config,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let fixed = Fixed::of(&config);
     let (admissions, admission) = watch::channel(Arc::new(admission(&config.server)?));
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     metrics.config_loaded(clock::now(), &config.model.hash());
-    let (log, state, records) = open_stores(&config.store.dir, config.model.settings.horizon)?;
+    let stores::Stores { log, state, records } =
+        stores::open(&config.store.dir, config.model.settings.horizon)?;
+    let (log_fails, state_fails) = (log.failure(), state.damage());
     let hearing = Hearing::new(Arc::clone(&records), &config.feeds, clock::now())
         .context("cannot read who was heard")?;
     let hearing = Arc::new(hearing);
@@ -119,6 +132,9 @@ pub async fn run(
         http::serve(listener, api, stopped(stop)).await;
         Ok(())
     });
+    // Last, so that they stop first: the stores end when nobody uses them any more.
+    tasks.spawn("log", |stop| until(stop, log_fails));
+    tasks.spawn("state", |stop| until(stop, state_fails));
     tracing::info!(%address, "listening");
     if let Some(announce) = options.announce {
         announce(address);
@@ -148,16 +164,15 @@ fn notifiers(parts: notify::Parts) -> anyhow::Result<Option<(Teller, Courier)>> 
     Ok(Some((Teller::new(parts, clock::now()).context("cannot read what was told")?, courier)))
 }
 
-/// The log, the state and the records.
-type Stores = (Arc<dyn Log>, Arc<dyn State>, Arc<dyn Records>);
-
-fn open_stores(dir: &Path, horizon: chrono::TimeDelta) -> anyhow::Result<Stores> {
-    std::fs::create_dir_all(dir)
-        .with_context(|| format!("cannot make the directory {}", dir.display()))?;
-    let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
-    let state = SqliteState::open(dir).context("cannot open the state")?;
-    let records = SqliteRecords::open(dir).context("cannot open the records")?;
-    Ok((Arc::new(log), Arc::new(state), Arc::new(records)))
+/// Ends well when it is time to stop, and badly with the failure if that comes first.
+async fn until(
+    stop: watch::Receiver<bool>,
+    failure: impl Future<Output = StoreError>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stopped(stop) => Ok(()),
+        failure = failure => Err(failure.into()),
+    }
 }
 
 /// Resolves when it is time to stop, or nobody is left to say so.
@@ -169,7 +184,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 #[derive(Debug, Default)]
 struct Tasks {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stops: Vec<watch::Sender<bool>>,
+    stops: Vec<(task::Id, watch::Sender<bool>)>,
 }
 
 impl Tasks {
@@ -179,8 +194,8 @@ impl Tasks {
     {
         let (stop, told) = watch::channel(false);
         let task = task(told);
-        self.running.spawn(async move { (name, task.await) });
-        self.stops.push(stop);
+        let started = self.running.spawn(async move { (name, task.await) });
+        self.stops.push((started.id(), stop));
     }
 
     /// Starts to reload when asked to; to whom requests go.
@@ -197,16 +212,24 @@ impl Tasks {
 
     /// Runs until `shutdown`, then stops the parts, the last started first, and waits for each.
     async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let mut outcome = tokio::select! {
-            () = shutdown => Ok(()),
-            Some(ended) = self.running.join_next() => match ended {
-                Ok((name, Ok(()))) => Err(anyhow::anyhow!("the {name} ended by itself")),
-                Ok((name, Err(error))) => Err(error.context(format!("the {name} failed"))),
-                Err(panicked) => Err(panicked.into()),
+        let (gone, mut outcome) = tokio::select! {
+            () = shutdown => (None, Ok(())),
+            Some(ended) = self.running.join_next_with_id() => match ended {
+                Ok((id, (name, Ok(())))) => {
+                    (Some(id), Err(anyhow::anyhow!("the {name} ended by itself")))
+                }
+                Ok((id, (name, Err(error)))) => {
+                    (Some(id), Err(error.context(format!("the {name} failed"))))
+                }
+                Err(panicked) => (Some(panicked.id()), Err(panicked.into())),
             },
         };
         tracing::info!("stopping");
-        for stop in self.stops.into_iter().rev() {
+        for (id, stop) in self.stops.into_iter().rev() {
+            // Nobody is left there to wait for.
+            if gone == Some(id) {
+                continue;
+            }
             stop.send_replace(true);
             if let Some(ended) = self.running.join_next().await {
                 let ended = match ended {

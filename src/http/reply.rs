@@ -185,7 +185,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::unavailable(error.to_string(), SOON),
-            StoreError::Unavailable(_) => {
+            StoreError::Unavailable(_) | StoreError::Unsynced { .. } => {
                 tracing::error!(%error, "a store cannot be used");
                 Self::unavailable("the store is not available", LATER)
             }

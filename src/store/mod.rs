@@ -74,6 +74,16 @@ pub enum StoreError {
     /// The store cannot be reached or written: try again, it may come back.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+    /// A sync failed, so nobody knows what is on the disk. A kernel takes what it could not write for
+    /// written, and a later sync says nothing of it: who goes on might acknowledge what is not there.
+    /// Only a start, which reads the files again, knows.
+    #[error("the store at {place} was not synced: {what}")]
+    Unsynced {
+        /// The file.
+        place: String,
+        /// What the system said.
+        what: String,
+    },
     /// What the store holds cannot be read.
     #[error("the store at {place} is damaged: {what}")]
     Damaged {

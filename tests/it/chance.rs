@@ -1,9 +1,22 @@
 //! Chance that is the same each time, so that what fails fails again.
 
+/// The number in a variable of the environment, if it is set.
+pub(crate) fn given(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is no number")))
+}
+
 /// `splitmix64`, from a seed.
 pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
+    /// From the seed that `ANTECEDE_TEST_SEED` gives, or one that is always the same; printed.
+    pub(crate) fn given() -> Self {
+        let seed = given("ANTECEDE_TEST_SEED").unwrap_or(20);
+        println!("ANTECEDE_TEST_SEED={seed}");
+        Self(seed)
+    }
+
     /// A number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -50,16 +50,41 @@ impl Program {
 
     /// Waits for a line of output, and gives what follows `marker` in it.
     pub(crate) fn wait_for(&mut self, marker: &str) -> String {
+        self.find(marker).unwrap_or_else(|| {
+            panic!("{} never printed {marker:?}, only:\n{}", self.name, self.seen.join("\n"))
+        })
+    }
+
+    /// The same; nothing when the program ends without it.
+    pub(crate) fn find(&mut self, marker: &str) -> Option<String> {
         let deadline = Instant::now() + DEADLINE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("{} never printed {marker:?}, only:\n{}", self.name, self.seen.join("\n"))
-            };
+        while let Some(line) = self.next_line(deadline) {
             let found = line.split_once(marker).map(|(_, rest)| rest.to_owned());
             self.seen.push(line);
-            if let Some(rest) = found {
-                return rest;
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Waits until it has ended; how, and all that it printed.
+    pub(crate) fn end(&mut self) -> End {
+        let deadline = Instant::now() + DEADLINE;
+        while let Some(line) = self.next_line(deadline) {
+            self.seen.push(line);
+        }
+        // Its output ends when it does, or a moment before.
+        End { status: self.child.wait().unwrap(), told: self.seen.join("\n") }
+    }
+
+    /// The next line of its output, which ends when it does.
+    fn next_line(&mut self, deadline: Instant) -> Option<String> {
+        match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                panic!("{} says no more, and goes on:\n{}", self.name, self.seen.join("\n"))
             }
         }
     }
@@ -79,18 +104,17 @@ impl Program {
     /// Asks it to end, and waits until it has.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.seen.push(line),
-                // Its output ends when it does, or a moment before.
-                Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    panic!("{} does not end:\n{}", self.name, self.seen.join("\n"))
-                }
-            }
-        }
+        self.end().status
     }
+}
+
+/// How a program ended, and what it had printed.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// Its exit code, or the signal that ended it.
+    pub(crate) status: ExitStatus,
+    /// Both streams.
+    pub(crate) told: String,
 }
 
 impl Drop for Program {
@@ -132,7 +156,9 @@ pub(crate) fn antecede() -> Command {
 /// A daemon on a free port, with its data in a directory that ends with the test.
 #[derive(Debug)]
 pub(crate) struct Daemon {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Its directory, where that ends with it.
+    _owned: Option<TempDir>,
     program: Mutex<Program>,
     address: SocketAddr,
     token: Option<String>,
@@ -151,15 +177,28 @@ impl Daemon {
 
     /// One with this configuration, in a directory that has been prepared for it.
     pub(crate) fn prepared(config: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let dir = TempDir::new().unwrap();
-        prepare(dir.path());
-        fs::write(dir.path().join("antecede.toml"), config).unwrap();
+        let owned = TempDir::new().unwrap();
+        let dir = owned.path().to_owned();
+        prepare(&dir);
+        fs::write(dir.join("antecede.toml"), config).unwrap();
         let token = config.contains("token_file").then(|| "only-for-tests".to_owned());
         if let Some(token) = &token {
-            fs::write(dir.path().join("token"), token).unwrap();
+            fs::write(dir.join("token"), token).unwrap();
         }
-        let (program, address) = serve(dir.path());
-        Self { dir, program: Mutex::new(program), address, token }
+        let (program, address) = serve(&dir);
+        Self { dir, _owned: Some(owned), program: Mutex::new(program), address, token }
+    }
+
+    /// One on a directory that outlives it, with an environment of the caller's; its end, when it
+    /// does not come to listen.
+    pub(crate) fn launch(dir: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self, End> {
+        let mut command = command(dir);
+        prepare(&mut command);
+        let mut program = Program::start(&mut command);
+        let Some(address) = program.find(LISTENING) else { return Err(program.end()) };
+        let address = address.trim().parse().unwrap();
+        let program = Mutex::new(program);
+        Ok(Self { dir: dir.to_owned(), _owned: None, program, address, token: None })
     }
 
     /// One with this configuration, and these files beside it.
@@ -178,7 +217,7 @@ impl Daemon {
 
     /// The directory of its configuration and data.
     pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     /// Ends it as a power cut would.
@@ -206,9 +245,14 @@ impl Daemon {
         self.token = Some(token.to_owned());
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn end(&self) -> End {
+        self.program.lock().unwrap().end()
+    }
+
     /// Starts it again on the same data, on another port.
     pub(crate) fn restart(&mut self) {
-        let (program, address) = serve(self.dir.path());
+        let (program, address) = serve(&self.dir);
         self.program = Mutex::new(program);
         self.address = address;
     }
@@ -218,7 +262,7 @@ impl Daemon {
         let mut command = antecede();
         command.args(args).args(["--server", &format!("http://{}", self.address)]);
         if self.token.is_some() {
-            command.arg("--token-file").arg(self.dir.path().join("token"));
+            command.arg("--token-file").arg(self.dir.join("token"));
         }
         let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
@@ -277,14 +321,24 @@ impl Daemon {
     }
 }
 
+/// What the daemon prints before its address.
+const LISTENING: &str = "listening on http://";
+
 fn serve(dir: &Path) -> (Program, SocketAddr) {
+    let mut program = Program::start(&mut command(dir));
+    let address = program.wait_for(LISTENING);
+    (program, address.trim().parse().unwrap())
+}
+
+fn command(dir: &Path) -> Command {
     let mut command = antecede();
     command.arg("serve").args(["--listen", "127.0.0.1:0"]);
-    command.arg("--config").arg(dir.join("antecede.toml"));
+    let config = dir.join("antecede.toml");
+    if config.is_file() {
+        command.arg("--config").arg(config);
+    }
     command.arg("--data-dir").arg(dir.join("data"));
-    let mut program = Program::start(&mut command);
-    let address = program.wait_for("listening on http://");
-    (program, address.trim().parse().unwrap())
+    command
 }
 
 /// What came back.
@@ -292,6 +346,8 @@ fn serve(dir: &Path) -> (Program, SocketAddr) {
 pub(crate) struct Reply {
     /// The status code.
     pub(crate) status: u16,
+    /// The lines before the body.
+    pub(crate) head: String,
     /// The body.
     pub(crate) body: String,
 }
@@ -306,7 +362,11 @@ impl Reply {
         let length = lines.filter_map(|line| line.split_once(": ")).find_map(|(name, value)| {
             name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
         });
-        (length == Some(body.len())).then(|| Self { status, body: body.to_owned() })
+        (length == Some(body.len())).then(|| Self {
+            status,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
     }
 
     /// The JSON of a 200.

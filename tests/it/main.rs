@@ -15,11 +15,16 @@ mod cli;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
 mod docs;
+mod faults;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
@@ -32,6 +37,7 @@ mod import;
 mod layering;
 #[cfg(test)]
 mod lists;
+mod load;
 mod notices;
 #[cfg(test)]
 mod orders;

@@ -1,8 +1,13 @@
 //! Opening a database file for writing: locked, known to be ours, and of the newest schema.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
 use super::{Failure, StoreError, lock::Lock};
 
@@ -15,7 +20,8 @@ pub(super) struct Schema {
     pub(super) application_id: i32,
     /// What makes each version of the schema from the one before; the first from nothing.
     pub(super) migrations: &'static [&'static str],
-    /// `FULL`: a commit survives power loss. `NORMAL`: the last ones may be undone by it.
+    /// `EXTRA`: a commit survives power loss, in whichever journal mode. `NORMAL`: the last ones may
+    /// be undone by it.
     pub(super) synchronous: &'static str,
     /// So many KiB of its pages the writer holds: what a large transaction touches should fit, or
     /// it is written twice.
@@ -50,12 +56,19 @@ impl Database {
         };
         written().map_err(|failure| failure.at(path))
     }
+
+    /// Lets go of the file as it is, write-ahead log and all, for the next process to read.
+    pub(super) fn abandon(self) {
+        let as_it_is = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        // It cannot fail where the setting is known.
+        drop(self.connection.set_db_config(as_it_is, true));
+    }
 }
 
 impl Schema {
     /// Opens the file in this directory; makes what is missing.
     pub(super) fn open(&self, dir: &Path) -> Result<Database, StoreError> {
-        std::fs::create_dir_all(dir)
+        make_dir(dir)
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", dir.display())))?;
         let lock = Lock::take(&dir.join(self.name).with_extension("lock"))?;
         let path = dir.join(self.name).with_extension("db");
@@ -66,12 +79,16 @@ impl Schema {
     }
 
     fn ready(&self, path: &Path) -> Result<Connection, Failure> {
+        refuse_misplaced(path)?;
         let mut connection = Connection::open(path)?;
         // Before anything is written: a file that is not ours stays as it is.
         let version = self.version(&connection)?;
+        if connection.is_readonly("main")? {
+            return Err(Failure::Refused("may be read, not written".to_owned()));
+        }
         self.prepare(&connection)?;
+        settle(&mut connection, &path.with_extension("db-wal"))?;
         self.migrate(&mut connection, version)?;
-        settle(&connection)?;
         Ok(connection)
     }
 
@@ -100,7 +117,11 @@ impl Schema {
 
     fn prepare(&self, connection: &Connection) -> rusqlite::Result<()> {
         // Where a file system cannot do it the old mode stays: slower, and as safe.
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            tracing::warn!(store = self.name, mode, "no write-ahead log here: writing is slow");
+        }
         connection.pragma_update(None, "synchronous", self.synchronous)?;
         // Negative: in KiB, not in pages.
         connection.pragma_update(None, "cache_size", -self.cache_kib)?;
@@ -123,10 +144,99 @@ impl Schema {
     }
 }
 
-/// Syncs what an earlier process left in the write-ahead log.
+/// The files of a database that last.
+const SUFFIXES: [&str; 3] = ["db", "db-wal", "db-journal"];
+
+impl Schema {
+    /// Puts the files out of the way, over those that were put there before; where the database is
+    /// now.
+    pub(super) fn set_aside(&self, dir: &Path) -> Result<PathBuf, StoreError> {
+        let _lock = Lock::take(&dir.join(self.name).with_extension("lock"))?;
+        let unavailable =
+            |error: io::Error| StoreError::Unavailable(format!("{}: {error}", dir.display()));
+        let aside = |suffix: &str| dir.join(format!("{}.damaged.{suffix}", self.name));
+        for suffix in SUFFIXES {
+            let file = dir.join(self.name).with_extension(suffix);
+            // An old write-ahead log would be read with the new database.
+            absent_is_fine(remove(&aside(suffix))).map_err(unavailable)?;
+            absent_is_fine(fs::rename(file, aside(suffix))).map_err(unavailable)?;
+        }
+        Ok(aside("db"))
+    }
+}
+
+/// Refuses what SQLite would not, or not in words that help: above all a write-ahead log whose database
+/// is gone, as it would make a new one and throw the write-ahead log away.
+fn refuse_misplaced(path: &Path) -> Result<(), Failure> {
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let ahead = length(&path.with_extension("db-wal"));
+    if path.is_dir() {
+        Err(Failure::Damaged("it is a directory".to_owned()))
+    } else if length(path) == 0 && ahead > 0 {
+        let what =
+            format!("it is empty or gone, and its write-ahead log of {ahead} bytes is there");
+        Err(Failure::Damaged(what))
+    } else {
+        Ok(())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes a directory that lasts: all that is synced inside is lost with it when power is, unless the
+/// one above it was synced too. That is so each time, as the process that made it may have been
+/// killed before.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|above| !above.exists()).count();
+    fs::create_dir_all(dir)?;
+    let dir = dir.canonicalize()?;
+    for above in dir.ancestors().skip(1).take(missing.max(1)) {
+        // Not every file system can, and not everybody may read what is above; SQLite does not
+        // insist either.
+        drop(File::open(above).and_then(|above| above.sync_all()));
+    }
+    Ok(())
+}
+
+/// Makes what an earlier process left in the write-ahead log last, and empties it.
 ///
-/// It may have been killed between writing a commit and syncing it. Such a commit can be read, so a
-/// repeated event would be called known, and acknowledged, while power loss could still undo it.
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// That process may have been killed between writing a commit and syncing it. Such a commit can be
+/// read, so a repeated event would be called known, and acknowledged, while power loss could still
+/// undo it. Or its sync failed: then the kernel shows the bytes, takes them for written, and syncs
+/// them no more. A checkpoint that begins from such bytes and is cut short leaves a database of two
+/// minds. So all are written once more, where they are, before they are synced.
+fn settle(connection: &mut Connection, ahead: &Path) -> Result<(), Failure> {
+    // Nobody writes meanwhile.
+    let turn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match write_again(ahead) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::Unsynced(error.to_string())),
+    }
+    drop(turn);
+    // Somebody who reads may keep some of it there: it is on the disk all the same.
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}
+
+/// Writes what is in a file in its place, and syncs it.
+fn write_again(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut part = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut part, at)?;
+        let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        file.write_all_at(bytes, at)?;
+        at += u64::try_from(read).unwrap_or_default();
+    }
+    if at == 0 { Ok(()) } else { file.sync_all() }
 }

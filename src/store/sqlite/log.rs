@@ -19,7 +19,7 @@ use super::{
     limit_of,
     reading::Readers,
     row_of, seq_of, size_of,
-    writer::{self, Ledger, Request, Row, Writer},
+    writer::{self, Ledger, Request, Row, Writer, stopped},
 };
 use crate::{
     event::{Event, EventId, Time, micros, time_of_micros},
@@ -30,7 +30,7 @@ pub(super) const SCHEMA: Schema = Schema {
     name: "log",
     application_id: i32::from_be_bytes(*b"antL"),
     migrations: &[include_str!("schema/log_1.sql"), include_str!("schema/log_2.sql")],
-    synchronous: "FULL",
+    synchronous: "EXTRA",
     cache_kib: 8 << 10,
     checkpoint_pages: 4_096,
 };
@@ -45,7 +45,7 @@ pub struct SqliteLog {
     room: Arc<Semaphore>,
     limits: Limits,
     tail: watch::Receiver<Seq>,
-    _writer: Writer,
+    writer: Writer,
 }
 
 impl SqliteLog {
@@ -66,10 +66,16 @@ impl SqliteLog {
         let horizon = horizon.num_microseconds().unwrap_or(i64::MAX);
         let ledger = Ledger::new(SCHEMA.open(dir)?, horizon)?;
         let readers = Readers::new(ledger.path().to_owned());
-        let (queue, tail, writer) = writer::start(ledger, limits)?;
+        let (queue, writer) = writer::start(ledger, limits)?;
         let room = usize::try_from(limits.queue_bytes).unwrap_or(Semaphore::MAX_PERMITS);
         let room = Arc::new(Semaphore::new(room));
-        Ok(Self { readers, queue, room, limits, tail, _writer: writer })
+        Ok(Self { readers, queue, room, limits, tail: writer.tail(), writer })
+    }
+
+    /// Resolves when this process can write the log no more, with why: it must end, as a start may
+    /// mend it.
+    pub fn failure(&self) -> impl Future<Output = StoreError> + Send + use<> {
+        self.writer.failure()
     }
 
     fn enqueue(&self, events: &[Event]) -> Result<Answer, StoreError> {
@@ -90,10 +96,6 @@ impl SqliteLog {
 
 type Answer = oneshot::Receiver<Result<Appended, StoreError>>;
 
-fn stopped() -> StoreError {
-    StoreError::Unavailable("the log's writer has stopped".to_owned())
-}
-
 impl Log for SqliteLog {
     fn append(&self, events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>> {
         let queued = self.enqueue(&events);
@@ -113,7 +115,10 @@ impl Log for SqliteLog {
             let mut query = connection.prepare_cached(
                 "SELECT seq, at, id, late, body FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             )?;
-            query.query_and_then((row_of(seq), limit_of(limit)), logged)?.collect()
+            let mut events = Vec::new();
+            let rows = query.query_and_then((row_of(seq), limit_of(limit)), logged)?;
+            hand_over(rows, &mut |event| events.push(event))?;
+            Ok(events)
         })
     }
 
@@ -131,7 +136,7 @@ impl Log for SqliteLog {
                  ORDER BY at, id",
             )?;
             let range = (micros(from), micros(to), row_of(until));
-            query.query_and_then(range, logged)?.try_for_each(|event| event.map(&mut *each))
+            hand_over(query.query_and_then(range, logged)?, each)
         })
     }
 
@@ -175,6 +180,23 @@ impl Log for SqliteLog {
         })?;
         Ok(size_of(self.readers.path(), rows))
     }
+}
+
+/// Hands over what was read up to where it cannot be read, and says where that is.
+fn hand_over(
+    events: impl Iterator<Item = Result<Logged, Failure>>,
+    each: &mut dyn FnMut(Logged),
+) -> Result<(), Failure> {
+    let mut last = None;
+    for event in events {
+        let event = event.map_err(|failure| match last {
+            Some(Seq(last)) => failure.in_row(|| format!("the event that follows event {last}")),
+            None => failure,
+        })?;
+        last = Some(event.seq);
+        each(event);
+    }
+    Ok(())
 }
 
 /// The event in a row; else which row it is that cannot be read.

@@ -18,7 +18,7 @@ pub use self::{log::SqliteLog, records::SqliteRecords, state::SqliteState, write
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::{Seq, Size, StoreError};
 
@@ -26,20 +26,50 @@ use super::{Seq, Size, StoreError};
 #[derive(Debug)]
 enum Failure {
     Sqlite(rusqlite::Error),
-    Row { row: String, what: String },
+    Row {
+        row: String,
+        what: String,
+    },
+    Damaged(String),
     Refused(String),
+    /// What is in the file may not be on the disk.
+    Unsynced(String),
 }
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
+        if is_of_a_sync(&error) { Self::Unsynced(error.to_string()) } else { Self::Sqlite(error) }
     }
+}
+
+fn is_of_damage(error: &rusqlite::Error) -> bool {
+    // Without a code it is a column that does not hold what this program writes there.
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None
+    )
+}
+
+fn is_of_a_sync(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_FSYNC)
 }
 
 impl Failure {
     /// A row that cannot be understood.
     fn row(row: impl Into<String>, what: &impl ToString) -> Self {
         Self::Row { row: row.into(), what: what.to_string() }
+    }
+
+    /// Damage, as that of a row.
+    fn in_row(self, row: impl FnOnce() -> String) -> Self {
+        match &self {
+            Self::Sqlite(error) if is_of_damage(error) => Self::row(row(), error),
+            Self::Sqlite(_)
+            | Self::Row { .. }
+            | Self::Damaged(_)
+            | Self::Refused(_)
+            | Self::Unsynced(_) => self,
+        }
     }
 
     /// What it means to the caller.
@@ -49,14 +79,13 @@ impl Failure {
             Self::Row { row, what } => {
                 StoreError::Damaged { place: format!("{place}, {row}"), what }
             }
+            Self::Damaged(what) => StoreError::Damaged { place: place.to_string(), what },
+            Self::Unsynced(what) => StoreError::Unsynced { place: place.to_string(), what },
             Self::Refused(why) => StoreError::Refused { place: place.to_string(), why },
-            Self::Sqlite(error) => match error.sqlite_error_code() {
-                // Without a code it is a column that does not hold what this program writes there.
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
-                    StoreError::Damaged { place: place.to_string(), what: error.to_string() }
-                }
-                Some(_) => StoreError::Unavailable(format!("{place}: {error}")),
-            },
+            Self::Sqlite(error) if is_of_damage(&error) => {
+                StoreError::Damaged { place: place.to_string(), what: error.to_string() }
+            }
+            Self::Sqlite(error) => StoreError::Unavailable(format!("{place}: {error}")),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Connections for reading: each reader has one to itself and sees one commit's state of the file.
+//! Whoever first reads something that is damaged tells of it.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,6 +7,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::watch;
 
 use super::{Failure, StoreError};
 
@@ -17,12 +19,13 @@ const IDLE_MAX: usize = 8;
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    damage: watch::Sender<Option<StoreError>>,
 }
 
 impl Readers {
     /// Readers of a file that is there.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default() }
+        Self { path, idle: Mutex::default(), damage: watch::Sender::new(None) }
     }
 
     /// The file that is read.
@@ -42,7 +45,27 @@ impl Readers {
             self.keep(connection);
             answer
         });
-        answer.map_err(|failure| failure.at(&self.path))
+        answer.map_err(|failure| self.tell(failure.at(&self.path)))
+    }
+
+    fn tell(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Damaged { .. }) {
+            self.damage.send_replace(Some(error.clone()));
+        }
+        error
+    }
+
+    /// Resolves when something that was read turned out to be damaged, with what; never when there
+    /// is no more reading.
+    pub(super) fn damage(&self) -> impl Future<Output = StoreError> + Send + use<> {
+        let mut damage = self.damage.subscribe();
+        async move {
+            let found = damage.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+            match found {
+                Some(damage) => damage,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {

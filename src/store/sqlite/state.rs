@@ -1,7 +1,7 @@
 //! The state in SQLite: one writer, the engine, and what is asked of it.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -54,6 +54,19 @@ impl SqliteState {
         let database = SCHEMA.open(dir)?;
         let readers = Readers::new(database.path.clone());
         Ok(Self { readers, writer: Mutex::new(database) })
+    }
+
+    /// Puts a state that is damaged out of the way; where it is now. The next one is made from the log.
+    ///
+    /// # Errors
+    /// Somebody has it open, or the directory cannot be written.
+    pub fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+        SCHEMA.set_aside(dir)
+    }
+
+    /// Resolves when somebody came upon damage in it, with what it is.
+    pub fn damage(&self) -> impl Future<Output = StoreError> + Send + use<> {
+        self.readers.damage()
     }
 
     /// Does all of `work` in one transaction, or nothing.

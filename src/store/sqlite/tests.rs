@@ -26,7 +26,7 @@ fn row(micros: i64) -> Row {
 #[test]
 fn log_and_records_sync_each_commit_and_the_state_keeps_to_its_order() {
     let dir = tempdir().unwrap();
-    for (schema, level) in [(&log::SCHEMA, 2), (&records::SCHEMA, 2), (&state::SCHEMA, 1)] {
+    for (schema, level) in [(&log::SCHEMA, 3), (&records::SCHEMA, 2), (&state::SCHEMA, 1)] {
         let database = schema.open(dir.path()).unwrap();
         let connection = &database.connection;
         let mode: String =

@@ -2,15 +2,24 @@
 //!
 //! In: requests, each some rows, from a bounded queue. Out: an answer to each request, once the
 //! transaction that it shared with all that waited is committed and synced. A transaction that
-//! fails is answered to all in it, changes nothing, and is not the end: the next may do.
+//! fails is answered to all in it, changes nothing, and is not the end: the next may do. Only a sync
+//! that fails is the end: the writer does not know any more what a later one vouches for. When all
+//! are answered it copies the write-ahead log into the file, if that is long; SQLite would do so by
+//! itself before they are, and keep quiet about a sync that fails.
 
 use std::{
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
 };
 
-use rusqlite::{CachedStatement, Connection, TransactionBehavior};
+use rusqlite::{
+    CachedStatement, Connection, DEFAULT_NAME, TransactionBehavior, hooks::Wal, wal::CheckpointMode,
+};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::{Failure, StoreError, database::Database, seq_of};
@@ -90,11 +99,38 @@ pub(super) struct Request {
 
 /// The thread; dropping it waits for its end, which comes when no more requests can.
 #[derive(Debug)]
-pub(super) struct Writer(Option<JoinHandle<()>>);
+pub(super) struct Writer {
+    thread: Option<JoinHandle<()>>,
+    /// The log's end, which is one also when the thread is not there any more.
+    tail: Arc<watch::Sender<Seq>>,
+    /// Why the thread has ended, if it has by itself.
+    failure: watch::Receiver<Option<StoreError>>,
+}
+
+impl Writer {
+    /// The log's end as it moves.
+    pub(super) fn tail(&self) -> watch::Receiver<Seq> {
+        self.tail.subscribe()
+    }
+
+    /// Resolves when the thread has ended by itself, with why.
+    pub(super) fn failure(&self) -> impl Future<Output = StoreError> + Send + use<> {
+        let mut failure = self.failure.clone();
+        async move {
+            let why = failure.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+            why.unwrap_or_else(stopped)
+        }
+    }
+}
+
+/// What is said of a log that nobody writes.
+pub(super) fn stopped() -> StoreError {
+    StoreError::Unavailable("the log's writer has stopped".to_owned())
+}
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(thread) = self.0.take()
+        if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the log's writer panicked");
@@ -102,22 +138,43 @@ impl Drop for Writer {
     }
 }
 
-/// Starts the thread; gives its queue, the log's end as it moves, and the thread.
+/// Starts the thread; gives its queue and the thread.
 pub(super) fn start(
-    mut ledger: Ledger,
+    ledger: Ledger,
     limits: Limits,
-) -> Result<(SyncSender<Request>, watch::Receiver<Seq>, Writer), StoreError> {
+) -> Result<(SyncSender<Request>, Writer), StoreError> {
     let (queue, requests) = sync_channel(limits.queue_requests);
-    let (tail, end) = watch::channel(ledger.end());
-    let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
-        while let Some(batch) = gather(&requests, limits.commit_rows) {
-            settle(&mut ledger, batch, &tail);
+    let tail = Arc::new(watch::Sender::new(ledger.end()));
+    let (failed, failure) = watch::channel(None);
+    let moved = Arc::clone(&tail);
+    let write = move || {
+        if let Err(why) = write_all(ledger, &requests, limits, &moved) {
+            // Whoever waits in the queue is answered by its end.
+            drop(requests);
+            failed.send_replace(Some(why));
         }
-    });
-    match thread {
-        Ok(thread) => Ok((queue, end, Writer(Some(thread)))),
+    };
+    match std::thread::Builder::new().name("log-writer".to_owned()).spawn(write) {
+        Ok(thread) => Ok((queue, Writer { thread: Some(thread), tail, failure })),
         Err(error) => Err(StoreError::Unavailable(format!("no thread for the log: {error}"))),
     }
+}
+
+/// Writes until no more requests can come; an error when it must not go on before that.
+fn write_all(
+    mut ledger: Ledger,
+    requests: &Receiver<Request>,
+    limits: Limits,
+    tail: &watch::Sender<Seq>,
+) -> Result<(), StoreError> {
+    while let Some(batch) = gather(requests, limits.commit_rows) {
+        let settled = settle(&mut ledger, batch, tail).and_then(|()| ledger.tidy());
+        if let Err(why @ StoreError::Unsynced { .. }) = settled {
+            ledger.abandon();
+            return Err(why);
+        }
+    }
+    Ok(())
 }
 
 /// Waits for a request, and takes all that wait with it; `None` when no more can come.
@@ -135,9 +192,15 @@ fn gather(requests: &Receiver<Request>, rows_max: usize) -> Option<Vec<Request>>
 }
 
 /// Commits a batch, then tells everybody in it.
-fn settle(ledger: &mut Ledger, batch: Vec<Request>, tail: &watch::Sender<Seq>) {
+fn settle(
+    ledger: &mut Ledger,
+    batch: Vec<Request>,
+    tail: &watch::Sender<Seq>,
+) -> Result<(), StoreError> {
     let requests: Vec<_> = batch.iter().map(|request| &*request.rows).collect();
-    let answers: Vec<_> = match ledger.commit(&requests) {
+    let committed = ledger.commit(&requests);
+    let outcome = committed.as_ref().map(drop).map_err(StoreError::clone);
+    let answers: Vec<_> = match committed {
         Ok(appended) => appended.into_iter().map(Ok).collect(),
         Err(error) => {
             tracing::error!(%error, requests = batch.len(), "the log was not written");
@@ -152,7 +215,11 @@ fn settle(ledger: &mut Ledger, batch: Vec<Request>, tail: &watch::Sender<Seq>) {
         // Whoever asked may be gone; what was committed stays.
         drop(asked.send(answer));
     }
+    outcome
 }
+
+/// Pages of a write-ahead log that is long; SQLite's own measure.
+const AHEAD_PAGES: i32 = 1000;
 
 /// The log's file, to be written.
 #[derive(Debug)]
@@ -161,6 +228,8 @@ pub(super) struct Ledger {
     /// How far behind the newest an event is late, in microseconds.
     horizon: i64,
     end: i64,
+    /// So many pages are in the write-ahead log.
+    ahead: Arc<AtomicI32>,
 }
 
 /// Where the log ends.
@@ -176,10 +245,34 @@ struct Head {
 
 impl Ledger {
     /// The ledger in this file.
-    pub(super) fn new(database: Database, horizon: i64) -> Result<Self, StoreError> {
-        match Head::read(&database.connection) {
-            Ok(head) => Ok(Self { database, horizon, end: head.seq }),
+    pub(super) fn new(mut database: Database, horizon: i64) -> Result<Self, StoreError> {
+        let ahead = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&ahead);
+        let count = move |_: &mut Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        };
+        let head = database.connection.wal_hook(Some(count));
+        match head.and_then(|()| Head::read(&database.connection)) {
+            Ok(head) => Ok(Self { database, horizon, end: head.seq, ahead }),
             Err(error) => Err(Failure::from(error).at(&database.path)),
+        }
+    }
+
+    /// Copies a write-ahead log that has become long into the file.
+    fn tidy(&self) -> Result<(), StoreError> {
+        if self.ahead.load(Ordering::Relaxed) < AHEAD_PAGES {
+            return Ok(());
+        }
+        let tidied =
+            self.database.connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE);
+        match tidied.map_err(|error| Failure::from(error).at(&self.database.path)) {
+            // What somebody still reads is left for the next time.
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "the log's write-ahead log stays");
+                Err(error)
+            }
         }
     }
 
@@ -191,6 +284,11 @@ impl Ledger {
     #[cfg(test)]
     pub(super) fn connection(&self) -> &Connection {
         &self.database.connection
+    }
+
+    /// Leaves the file to the next process as it is.
+    fn abandon(self) {
+        self.database.abandon();
     }
 
     /// The log's end.

@@ -56,7 +56,7 @@ fn a_file_that_was_cut_off_is_called_damaged() {
 }
 
 #[test]
-fn a_page_that_was_overwritten_is_called_damaged_when_it_is_read() {
+fn a_page_that_was_overwritten_is_called_damaged_after_the_last_event_that_can_be_read() {
     let dir = directory();
     let facts: Vec<_> = (0..2000).map(|n| fact(n, "something of some length")).collect();
     append(&open(dir.path()), &facts).unwrap();
@@ -66,7 +66,13 @@ fn a_page_that_was_overwritten_is_called_damaged_when_it_is_read() {
     bytes[middle..middle + 16 * 4096].fill(0xa5);
     fs::write(&path, bytes).unwrap();
     let log = open(dir.path());
-    assert_damaged(&log.after(Seq(0), 2000).unwrap_err(), "log.db");
+    let error = log.after(Seq(0), 2000).unwrap_err();
+    let StoreError::Damaged { place, .. } = &error else { panic!("{error}") };
+    let (file, last) = place.split_once(", the event that follows event ").unwrap();
+    assert!(file.ends_with("log.db"), "{error}");
+    let last: usize = last.parse().unwrap();
+    assert!(last > 100 && last < 1900, "{error}");
+    assert_eq!(log.after(Seq(0), last).unwrap().len(), last);
 }
 
 #[test]
