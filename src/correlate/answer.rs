@@ -233,10 +233,6 @@ pub struct Impact {
     pub degradations: Vec<Outage>,
 }
 
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
 impl Impact {
     /// What its stretches say, of which those that go on reach to `now`, or to their expected end.
     pub(super) fn at(mut self, now: Time) -> Self {
@@ -287,7 +283,7 @@ pub struct Incident {
     /// Its first symptoms, by start.
     pub families: Vec<FamilySummary>,
     /// So many symptoms more.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub more_families: usize,
     /// Of being caused by no recorded change.
     pub none_probability: f64,

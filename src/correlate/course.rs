@@ -87,7 +87,9 @@ impl Course {
         for span in old {
             self.remove(span, new)?;
         }
-        new.iter().for_each(|span| self.add(span));
+        for span in new {
+            self.add(span);
+        }
         Ok(())
     }
 

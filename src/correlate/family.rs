@@ -57,8 +57,8 @@ pub struct FamilyRef(pub i64);
 impl FamilyRef {
     /// What stands for this key.
     pub fn of(key: &FamilyKey) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = EventId::of(key).0;
-        Self(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        let hash = EventId::of(key).0;
+        Self(hash.iter().take(8).fold(0, |sum, byte| sum << 8 | i64::from(*byte)))
     }
 
     /// Of an alert that came too late to be in a family.
@@ -95,6 +95,9 @@ impl Head {
         }
     }
 }
+
+/// Tells what is to be told of an episode.
+type HeadOf<'a> = &'a dyn Fn(&Span) -> Head;
 
 /// One stretch of time over which a family fires: one symptom of one incident.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -254,7 +257,7 @@ impl Families {
         &mut self,
         key: FamilyKey,
         (old, new): (&[Span], &[Span]),
-        head: &dyn Fn(&Span) -> Head,
+        head: HeadOf<'_>,
         model: &Model,
     ) {
         let place = self.place(key);
@@ -272,7 +275,7 @@ impl Families {
         &mut self,
         key: &FamilyKey,
         all: &[Span],
-        head: &dyn Fn(&Span) -> Head,
+        head: HeadOf<'_>,
         model: &Model,
     ) {
         let place = self.place(key.clone());
@@ -302,7 +305,7 @@ impl Families {
 
     /// Makes the key's families those that its course tells of. `new` holds the episodes that may
     /// have become the first of one.
-    fn settle(&mut self, place: usize, new: &[Span], head: &dyn Fn(&Span) -> Head, model: &Model) {
+    fn settle(&mut self, place: usize, new: &[Span], head: HeadOf<'_>, model: &Model) {
         let Some(known) = self.known.get_mut(place) else { return };
         let key = Arc::clone(&known.key);
         let runs = known.course.runs(REFIRE_GAP);
@@ -360,13 +363,7 @@ impl Families {
     }
 
     /// A family that is there has another end, number of episodes, or first episode.
-    fn go_on(
-        &mut self,
-        slot: Slot,
-        run: &Run,
-        first: Option<(&Span, &dyn Fn(&Span) -> Head)>,
-        model: &Model,
-    ) {
+    fn go_on(&mut self, slot: Slot, run: &Run, first: Option<(&Span, HeadOf<'_>)>, model: &Model) {
         let Some(Some((_, family, spot))) = self.slots.get_mut(slot) else { return };
         let mut differs = None;
         if family.ends_at != run.to {

@@ -171,12 +171,11 @@ impl Stories {
             .max_by(|(one_place, one), (other_place, other)| {
                 one.total_cmp(other).then(other_place.cmp(one_place))
             });
-        let place = match best {
-            Some((place, _)) => place,
-            None => {
-                self.active.push(Arc::new(Story::open(family)));
-                self.active.len() - 1
-            }
+        let place = if let Some((place, _)) = best {
+            place
+        } else {
+            self.active.push(Arc::new(Story::open(family)));
+            self.active.len() - 1
         };
         let Some(story) = self.active.get_mut(place) else { return };
         Arc::make_mut(story).join(ground, &symptom);

@@ -3,7 +3,7 @@
 //! Those of late are held in memory, all are in the state, and filters say of most that come that
 //! they were never there. So memory stays flat, and a storm of new alerts does not ask the disk.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::seen::Filters;
 use crate::{
@@ -30,12 +30,12 @@ struct Alert {
 /// All alerts.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
-    recent: HashMap<EventId, Alert>,
+    recent: BTreeMap<EventId, Alert>,
     /// Alerts that began before this may be known to the filters alone.
     recent_from: Time,
     seen: Filters,
     /// What differs from what is written.
-    touched: HashSet<EventId>,
+    touched: BTreeSet<EventId>,
 }
 
 /// Where firings are kept.
@@ -141,7 +141,7 @@ impl Alerts {
                 .iter()
                 .flat_map(|(identity, firings)| Span::all(firings, identity, kept.from))
                 .collect();
-            let firings: HashMap<_, _> = alerts
+            let firings: BTreeMap<_, _> = alerts
                 .iter()
                 .flat_map(|(identity, firings)| {
                     firings.iter().map(|(start, one)| ((*identity, *start), *one))
@@ -171,7 +171,7 @@ impl Alerts {
     /// What differs from what is written, of the firings and of the filters.
     pub(super) fn take_unwritten(&mut self) -> (Vec<FiringRow>, Vec<Seen>) {
         let mut rows = Vec::new();
-        for identity in self.touched.drain() {
+        for identity in std::mem::take(&mut self.touched) {
             if let Some(alert) = self.recent.get(&identity) {
                 rows.extend(alert.rows(identity));
             }

@@ -422,7 +422,10 @@ proptest! {
 fn an_end_that_is_only_expected_is_told_when_it_has_come() {
     let symptom = Family { expected: true, ..symptom("a", "api", "15:00", Some("15:04")) };
     let kinds = |at: &str| -> Vec<EntryKind> {
-        between(&[symptom.clone()], &[], &[], time(at)).iter().map(|entry| entry.kind).collect()
+        between(std::slice::from_ref(&symptom), &[], &[], time(at))
+            .iter()
+            .map(|entry| entry.kind)
+            .collect()
     };
     assert_eq!(kinds("15:03"), [EntryKind::AlertFiring]);
     assert_eq!(kinds("15:04"), [EntryKind::AlertFiring, EntryKind::AlertExpired]);

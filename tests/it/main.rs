@@ -24,6 +24,7 @@ mod disk;
 mod docker;
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod feeds;
@@ -37,7 +38,9 @@ mod import;
 mod layering;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
 mod load;
+#[cfg(test)]
 mod notices;
 #[cfg(test)]
 mod orders;

@@ -389,8 +389,8 @@ impl State for SqliteState {
                 "SELECT {FIRING} FROM alert WHERE starts_at >= ?1 ORDER BY starts_at, identity"
             );
             let mut query = connection.prepare_cached(&sql)?;
-            let rows = query.query_and_then([micros(from)], firing)?;
-            rows.map(|row| row.map(&mut *each)).collect::<Result<(), _>>().map_err(Failure::from)
+            let mut rows = query.query_and_then([micros(from)], firing)?;
+            Ok(rows.try_for_each(|row| row.map(&mut *each))?)
         })
     }
 
