@@ -43,10 +43,17 @@ impl From<rusqlite::Error> for Failure {
 }
 
 fn is_of_damage(error: &rusqlite::Error) -> bool {
-    // Without a code it is a column that does not hold what this program writes there.
+    // Without a code it is a column that does not hold what this program writes there. A record whose
+    // length is damaged asks for more memory than SQLite ever takes; a machine that has none left ends
+    // the process before SQLite can say so.
     matches!(
         error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None
+        Some(
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::OutOfMemory
+                | ErrorCode::TooBig
+        ) | None
     )
 }
 
