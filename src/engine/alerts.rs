@@ -15,6 +15,9 @@ use crate::{
 /// So many alerts are held in memory; when there are twice as many, the older half goes.
 const RECENT_MAX: usize = 1 << 16;
 
+/// So many keys' hashes are kept.
+const REFS_MAX: usize = 1 << 14;
+
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;
 
@@ -34,6 +37,8 @@ pub(super) struct Alerts {
     /// Alerts that began before this may be known to the filters alone.
     recent_from: Time,
     seen: Filters,
+    /// What stands for the keys that came by lately.
+    refs: BTreeMap<FamilyKey, FamilyRef>,
     /// What differs from what is written.
     touched: BTreeSet<EventId>,
 }
@@ -84,7 +89,7 @@ impl Alerts {
     ) -> Result<(), StoreError> {
         let identity = model.mapping.identity_id(&report.labels);
         let key = FamilyKey::of(&report.labels, &model.mapping);
-        let family = FamilyRef::of(&key);
+        let family = self.family(&key);
         let held = self.recent.get(&identity);
         if held.map_or_else(|| self.seen.may_hold(&identity), |alert| alert.partial) {
             let all = (Time::MIN_UTC, Time::MAX_UTC);
@@ -95,9 +100,7 @@ impl Alerts {
         let alert = self.recent.entry(identity).or_default();
         (alert.family, alert.partial) = (family, false);
         let old = Span::all(&alert.firings, &identity, kept.from);
-        let before = alert.firings.clone();
-        alert.firings.absorb(report, id);
-        if alert.firings != before {
+        if alert.firings.absorb(report, id) {
             self.touched.insert(identity);
         }
         if report.starts_at < self.recent_from {
@@ -115,6 +118,19 @@ impl Alerts {
             })
         });
         failed.map_or(Ok(()), Err)
+    }
+
+    /// What stands for a key: a hash, which is not made again for each alert of a storm.
+    fn family(&mut self, key: &FamilyKey) -> FamilyRef {
+        if let Some(family) = self.refs.get(key) {
+            return *family;
+        }
+        if self.refs.len() >= REFS_MAX {
+            self.refs.clear();
+        }
+        let family = FamilyRef::of(key);
+        self.refs.insert(key.clone(), family);
+        family
     }
 
     /// Tells the fold of all episodes of the keys of which it forgot too much.

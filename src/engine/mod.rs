@@ -25,10 +25,10 @@ use crate::{
 use alerts::{Alerts, Kept};
 
 /// So many events are read at once, ...
-const SLICE: usize = 8_192;
+const SLICE: usize = 4_096;
 /// ... and at most so many slices are folded before the state is written: what a storm touches again
 /// and again, its families and incidents, is written once for all of them.
-const SLICES_MAX: usize = 4;
+const SLICES_MAX: usize = 8;
 
 /// After a batch that took its time the engine rests for as long: in a storm more of the machine is
 /// left to those who post, and the next batch, being larger, costs less an alert. It rests no longer

@@ -1,7 +1,5 @@
 //! Alerts: reports of firing and of its end, and the episodes that they merge into.
 
-use std::fmt;
-
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
@@ -206,9 +204,9 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
 pub struct Firings(Vec<(Time, Firing)>);
 
 impl Firings {
-    /// Takes in one report, whose content id is `id`.
-    pub fn absorb(&mut self, report: &AlertReport, id: EventId) {
-        self.join(report.starts_at, Firing::of(report, id));
+    /// Takes in one report, whose content id is `id`; whether it tells anything new.
+    pub fn absorb(&mut self, report: &AlertReport, id: EventId) -> bool {
+        self.join(report.starts_at, Firing::of(report, id))
     }
 
     /// Takes in all that the other holds.
@@ -218,12 +216,19 @@ impl Firings {
         }
     }
 
-    /// Takes in one firing.
-    pub fn join(&mut self, starts_at: Time, new: Firing) {
+    /// Takes in one firing; whether it tells anything new.
+    pub fn join(&mut self, starts_at: Time, new: Firing) -> bool {
         let place = self.0.partition_point(|(start, _)| *start < starts_at);
         match self.0.get_mut(place).filter(|(start, _)| *start == starts_at) {
-            Some((_, held)) => held.join(&new),
-            None => self.0.insert(place, (starts_at, new)),
+            Some((_, held)) => {
+                let before = *held;
+                held.join(&new);
+                *held != before
+            }
+            None => {
+                self.0.insert(place, (starts_at, new));
+                true
+            }
         }
     }
 
@@ -284,11 +289,10 @@ pub struct EpisodeId(pub String);
 impl EpisodeId {
     /// The id of the episode of an alert, by the hash of its identity, that began then.
     pub fn new(starts_at: Time, identity: &EventId) -> Self {
-        use fmt::Write as _;
         let mut id = format!("alt_{:013x}", micros(starts_at).cast_unsigned());
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
         for byte in identity.0.iter().take(IDENTITY_BYTES) {
-            // Writing to a String cannot fail.
-            write!(id, "{byte:02x}").unwrap_or_default();
+            id.extend([digit(byte >> 4), digit(byte & 15)]);
         }
         Self(id)
     }
