@@ -1,10 +1,14 @@
 //! Builds, starts and stops the parts. Everything that runs is started here, and the end of any
 //! part ends the program.
 
+mod rebuild;
 mod reload;
 mod stores;
 
-pub use self::reload::Source;
+pub use self::{
+    rebuild::{Rebuilt, rebuild},
+    reload::Source,
+};
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 

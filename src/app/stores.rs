@@ -33,6 +33,24 @@ pub(super) fn open(dir: &Path, horizon: TimeDelta) -> anyhow::Result<Stores> {
     Ok(Stores { log: Arc::new(log), state: Arc::new(state), records: Arc::new(records) })
 }
 
+/// Opens the stores of a directory to make its state anew, with the log in event order; how many of
+/// its events had come late.
+pub(super) fn open_anew(dir: &Path, horizon: TimeDelta) -> anyhow::Result<(Stores, u64)> {
+    let file = dir.join("log.db");
+    // One that is opened is made.
+    if !file.exists() {
+        anyhow::bail!("there is no log at {}", file.display());
+    }
+    // Held from here on: who has the log has all of the directory.
+    let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
+    // Before the log is altered, and for good: a state of the old order would be believed.
+    SqliteState::remove(dir).context("cannot remove the state")?;
+    let late = log.put_in_order().context("cannot put the log in order")?;
+    let state = SqliteState::open(dir).context("cannot make the state")?;
+    let records = SqliteRecords::open(dir).context("cannot open the records")?;
+    Ok((Stores { log: Arc::new(log), state: Arc::new(state), records: Arc::new(records) }, late))
+}
+
 /// The state and how far it has come; another one where it is damaged.
 fn open_state(dir: &Path) -> Result<(SqliteState, Seq), StoreError> {
     match read_state(dir) {

@@ -13,6 +13,7 @@ mod out;
 mod post;
 mod problems;
 mod query;
+mod rebuild;
 mod replay;
 mod serve;
 mod story;
@@ -74,6 +75,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Ready(args) => wait_for(query::ready(&args, format)),
         Command::Completions { shell } => completions(shell),
         Command::Serve(args) => serve::serve(args),
+        Command::Rebuild(args) => rebuild::rebuild(&args, format),
         Command::Demo(args) => demo::demo(&args, format),
         Command::Replay(args) => replay::replay(&args, format),
         Command::Check(Check::Config(Files { files })) => {

@@ -351,10 +351,15 @@ impl Engine {
 
     fn take_slices(&mut self) -> Result<bool, StoreError> {
         let (mut until, mut more) = (self.position, true);
+        let end = self.log.end()?;
         let mut taken = StateBatch::default();
         for n in 0..SLICES_MAX {
-            let slice = self.log.after(until, SLICE)?;
+            let mut slice = self.log.after(until, SLICE)?;
+            let read = slice.len();
+            slice.truncate(self.steady(&slice));
             let Some(last) = slice.last() else {
+                // What was there before the end may have been dropped by age.
+                until = until.max(end);
                 more = false;
                 break;
             };
@@ -368,7 +373,7 @@ impl Engine {
             until = last.seq;
             self.metrics.engine_takes(&slice);
             self.fold_in(&slice, &mut taken)?;
-            more = slice.len() == SLICE;
+            more = read == SLICE || slice.len() < read;
             if !more {
                 break;
             }
@@ -390,10 +395,29 @@ impl Engine {
         timely.map(|logged| logged.event.time()).max().max(self.newest)
     }
 
-    /// Whether the window begins later once this is taken in.
+    /// Whether the window begins later once this is taken in, or more is frozen.
     fn moves_on(&self, slice: &[Logged]) -> bool {
-        let from = |newest: Option<Time>| newest.map(|time| self.model.settings.window_from(time));
-        from(self.newest_with(slice)) != from(self.newest)
+        self.stand(self.newest_with(slice)) != self.stand(self.newest)
+    }
+
+    /// From when on things are in the window, and from when on they are judged.
+    fn stand(&self, newest: Option<Time>) -> Option<(Time, Time)> {
+        let settings = &self.model.settings;
+        newest.map(|newest| (settings.window_from(newest), settings.frozen_before(newest)))
+    }
+
+    /// How many events from the first on may be taken in at once: the window stands still after the
+    /// first. What is read at once may be of many days, and each is to be judged in its own window.
+    fn steady(&self, slice: &[Logged]) -> usize {
+        let (mut newest, mut first) = (self.newest, None);
+        let moves = |logged: &Logged| {
+            if !logged.late {
+                newest = newest.max(Some(logged.event.time()));
+            }
+            let stand = self.stand(newest);
+            *first.get_or_insert(stand) != stand
+        };
+        slice.iter().position(moves).unwrap_or(slice.len())
     }
 
     fn move_on(&mut self, slice: &[Logged]) -> Result<(), StoreError> {

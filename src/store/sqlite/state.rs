@@ -64,6 +64,14 @@ impl SqliteState {
         SCHEMA.set_aside(dir)
     }
 
+    /// Removes a state that is to be made anew from the log.
+    ///
+    /// # Errors
+    /// Somebody has it open, or the directory cannot be written.
+    pub fn remove(dir: &Path) -> Result<(), StoreError> {
+        SCHEMA.remove(dir)
+    }
+
     /// Resolves when somebody came upon damage in it, with what it is.
     pub fn damage(&self) -> impl Future<Output = StoreError> + Send + use<> {
         self.readers.damage()
