@@ -44,11 +44,12 @@ pub async fn rebuild(config: Config) -> anyhow::Result<Rebuilt> {
 }
 
 async fn rebuild_all(config: Config) -> anyhow::Result<Rebuilt> {
-    let (stores, late) = stores::open_anew(&config.store.dir, config.model.settings.horizon)?;
-    let Stores { log, state, records: _ } = stores;
+    let (stores, late) = stores::open_anew(&config)?;
+    let Stores { log, state, records } = stores;
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     let (_models, model) = watch::channel(Arc::new(config.model));
-    let (engine, handle, mut ready) = Engine::new(model, log, state, metrics);
+    let frozen_before = records.frozen_before().context("cannot read the records")?;
+    let (engine, handle, mut ready) = Engine::new(model, log, state, records, metrics);
     let mut tasks = Tasks::default();
     tasks.spawn("engine", |stop| async move { engine.run(stop).await.map_err(Into::into) });
     let assessed = async {
@@ -58,11 +59,13 @@ async fn rebuild_all(config: Config) -> anyhow::Result<Rebuilt> {
         }
     };
     tasks.run_until(assessed).await?;
-    count(&handle, late).context("cannot count what was made")
+    count(&handle, frozen_before, late).context("cannot count what was made")
 }
 
-fn count(handle: &Handle, late: u64) -> Result<Rebuilt, StoreError> {
+fn count(handle: &Handle, frozen_before: Option<Time>, late: u64) -> Result<Rebuilt, StoreError> {
     let events = handle.log().size()?.rows;
-    let incidents = handle.state().incidents_since(Time::MIN_UTC)?.len();
+    // What is frozen stays as it was.
+    let from = frozen_before.unwrap_or(Time::MIN_UTC);
+    let incidents = handle.state().incidents_since(from)?.len();
     Ok(Rebuilt { events, late, incidents })
 }

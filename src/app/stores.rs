@@ -7,12 +7,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Context as _;
-use chrono::TimeDelta;
-
-use crate::store::{
-    Log as _, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State as _, StoreError,
+use crate::{
+    config::Config,
+    store::{
+        Log as _, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State as _, StoreError,
+    },
 };
+use anyhow::Context as _;
 
 /// The stores of one directory.
 pub(super) struct Stores {
@@ -22,7 +23,8 @@ pub(super) struct Stores {
 }
 
 /// Opens the stores, or makes them.
-pub(super) fn open(dir: &Path, horizon: TimeDelta) -> anyhow::Result<Stores> {
+pub(super) fn open(config: &Config) -> anyhow::Result<Stores> {
+    let (dir, horizon) = (&*config.store.dir, config.model.settings.horizon);
     let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
     let (state, position) = open_state(dir).context("cannot open the state")?;
     let end = log.end().context("cannot read the log")?;
@@ -35,7 +37,8 @@ pub(super) fn open(dir: &Path, horizon: TimeDelta) -> anyhow::Result<Stores> {
 
 /// Opens the stores of a directory to make its state anew, with the log in event order; how many of
 /// its events had come late.
-pub(super) fn open_anew(dir: &Path, horizon: TimeDelta) -> anyhow::Result<(Stores, u64)> {
+pub(super) fn open_anew(config: &Config) -> anyhow::Result<(Stores, u64)> {
+    let (dir, horizon) = (&*config.store.dir, config.model.settings.horizon);
     let file = dir.join("log.db");
     // One that is opened is made.
     if !file.exists() {
@@ -111,7 +114,9 @@ pub(super) fn advise(error: anyhow::Error, dir: &Path) -> anyhow::Error {
         Some(StoreError::Unavailable(_)) => {
             format!("it needs room on the disk and the right to write below {}", dir.display())
         }
-        Some(StoreError::Refused { .. } | StoreError::Full) | None => return error,
+        Some(StoreError::Refused { .. } | StoreError::Full | StoreError::Dropped { .. }) | None => {
+            return error;
+        }
     };
     anyhow::anyhow!("{error:#}\n  hint: {hint}")
 }

@@ -229,6 +229,11 @@ impl Firings {
         true
     }
 
+    /// Leaves out what began before.
+    pub fn forget_before(&mut self, from: Time) {
+        self.0.retain(|(starts_at, _)| *starts_at >= from);
+    }
+
     /// Each firing with its start.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(Time, Firing)> {
         self.0.iter()

@@ -53,6 +53,8 @@ mod rebuild;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod rust_text;
 #[cfg(test)]
 mod shipped;

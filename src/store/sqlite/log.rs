@@ -29,7 +29,11 @@ use crate::{
 pub(super) const SCHEMA: Schema = Schema {
     name: "log",
     application_id: i32::from_be_bytes(*b"antL"),
-    migrations: &[include_str!("schema/log_1.sql"), include_str!("schema/log_2.sql")],
+    migrations: &[
+        include_str!("schema/log_1.sql"),
+        include_str!("schema/log_2.sql"),
+        include_str!("schema/log_3.sql"),
+    ],
     synchronous: "EXTRA",
     cache_kib: 8 << 10,
     checkpoint_pages: 4_096,
@@ -199,6 +203,18 @@ impl Log for SqliteLog {
             )?;
             let oldest = query.query_row((micros(from), row_of(until)), |row| row.get(0));
             Ok(oldest.optional()?.map(time_of_micros))
+        })
+    }
+
+    fn forget(&self, before: Time, until: Seq, limit: usize) -> Result<usize, StoreError> {
+        self.ask(move |ledger| ledger.forget(before, until, limit))
+    }
+
+    fn held_from(&self) -> Result<Option<Time>, StoreError> {
+        self.readers.read(|connection| {
+            let sql = "SELECT held_from FROM head";
+            let held_from = connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
+            Ok(held_from.map(|at: Option<i64>| at.map(time_of_micros))?)
         })
     }
 

@@ -23,9 +23,9 @@ use rusqlite::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::{Failure, StoreError, count_of, database::Database, seq_of};
+use super::{Failure, StoreError, count_of, database::Database, limit_of, row_of, seq_of};
 use crate::{
-    event::{Event, EventId, micros},
+    event::{Event, EventId, Time, micros},
     store::{Appended, Seq},
 };
 
@@ -374,6 +374,26 @@ impl Ledger {
         Ok(count_of(late))
     }
 
+    /// Drops events from before a time, at most so many, of those up to a position; how many.
+    pub(super) fn forget(
+        &mut self,
+        before: Time,
+        until: Seq,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let before = micros(before);
+        self.database.write(|transaction| {
+            let old = (before, row_of(until), limit_of(limit));
+            let dropped = transaction.prepare_cached(FORGET)?.execute(old)?;
+            if dropped > 0 {
+                let sql = "UPDATE head SET rows = rows - ?1, \
+                           held_from = max(ifnull(held_from, ?2), ?2)";
+                transaction.prepare_cached(sql)?.execute((limit_of(dropped), before))?;
+            }
+            Ok(dropped)
+        })
+    }
+
     fn write(&mut self, requests: &[&[Row]]) -> rusqlite::Result<Vec<Appended>> {
         // Dropped on the way, it is rolled back.
         let transaction =
@@ -405,6 +425,10 @@ const INSERT: &str = "\
     body = excluded.body, valid_until = excluded.valid_until \
     WHERE (ifnull(excluded.valid_until, 9223372036854775807), excluded.body) \
     > (ifnull(valid_until, 9223372036854775807), body)";
+
+const FORGET: &str = "\
+    DELETE FROM event WHERE seq IN (SELECT seq FROM event INDEXED BY event_order \
+    WHERE at < ?1 AND seq <= ?2 ORDER BY at LIMIT ?3)";
 
 const COUNT_LATE: &str = "SELECT count(*) FROM event WHERE late";
 
