@@ -8,6 +8,7 @@
 //! - [`correlate`] makes of it, with what [`rules`] and [`catalog`] know: incidents, each with its
 //!   suspects and why. It is a function of events, configuration and time.
 //! - [`timeline`] tells an incident line by line.
+//! - [`replay`] does the same for a recorded incident, and [`backtest`] measures the answers on many.
 //! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
 //! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
 //! - [`http`] takes and answers, [`cli`] does so for people, [`app`] starts and stops it all.
@@ -27,6 +28,9 @@ pub mod correlate;
 pub mod feed;
 
 pub mod timeline;
+
+pub mod backtest;
+pub mod replay;
 
 pub mod engine;
 

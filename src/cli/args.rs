@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    backtest,
     duration::parse_duration,
     event::{Action, Kind, Status, Time, parse_time},
     rules::Matchers,
@@ -46,6 +47,8 @@ pub(super) enum Command {
     Demo(Demo),
     /// Say what a recorded incident looked like at a time, without a daemon
     Replay(Replay),
+    /// Measure answers on recorded incidents, beside simpler ways to answer
+    Backtest(Backtest),
     /// Find what is wrong with files
     #[command(subcommand)]
     Check(Check),
@@ -144,6 +147,63 @@ pub(super) struct Replay {
     /// Do without the case's catalogue
     #[arg(long)]
     pub(super) no_catalog: bool,
+}
+
+/// Measure answers on recorded incidents.
+#[derive(Args, Debug)]
+pub(super) struct Backtest {
+    /// Case files, or directories of them
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// As of when: `end`, or so long after the first alert, as `first-alert+5m`; by default both
+    #[arg(long, value_name = "MOMENT")]
+    at: Vec<At>,
+    /// The configuration; without one, the defaults
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// A directory of rules to use instead of those that are built in
+    #[arg(long, value_name = "DIR")]
+    pub(super) rules: Option<PathBuf>,
+    /// A directory of rules to compare with, case by case
+    #[arg(long, value_name = "DIR")]
+    pub(super) compare: Option<PathBuf>,
+    /// Also follow each answer from the first alert to the last
+    #[arg(long)]
+    pub(super) course: bool,
+    /// Also show each case
+    #[arg(long)]
+    pub(super) cases: bool,
+}
+
+/// A moment and what it is called.
+#[derive(Clone, Debug)]
+pub(super) struct At(pub(super) String, pub(super) backtest::Moment);
+
+impl std::str::FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let moment = match text.strip_prefix("first-alert") {
+            _ if text == "end" => backtest::Moment::End,
+            Some("") => backtest::Moment::AfterFirstAlert(TimeDelta::zero()),
+            Some(rest) if rest.starts_with('+') => {
+                backtest::Moment::AfterFirstAlert(parse_duration(rest.trim_start_matches('+'))?)
+            }
+            _ => return Err(format!("{text:?} is neither \"end\" nor as \"first-alert+5m\"")),
+        };
+        Ok(Self(text.to_owned(), moment))
+    }
+}
+
+impl Backtest {
+    /// The moments to judge answers at.
+    pub(super) fn moments(&self) -> Vec<At> {
+        if !self.at.is_empty() {
+            return self.at.clone();
+        }
+        let early = backtest::Moment::AfterFirstAlert(TimeDelta::minutes(5));
+        vec![At("first-alert+5m".to_owned(), early), At("end".to_owned(), backtest::Moment::End)]
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,13 +13,13 @@ use super::{
     args::{Demo, Format, Server},
     client::Client,
     out::{Outcome, say},
-    replay::catalog,
     serve::{run_daemon, start_log, stop_signal},
     story,
 };
 use crate::{
     app,
     config::Config,
+    replay::catalog,
     wire::case::{Case, posts},
 };
 

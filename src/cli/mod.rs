@@ -4,6 +4,7 @@
 //! Only this module prints, and only here do errors of different kinds become one.
 
 mod args;
+mod backtest;
 pub mod check;
 mod client;
 mod demo;
@@ -75,7 +76,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Completions { shell } => completions(shell),
         Command::Serve(args) => serve::serve(args),
         Command::Demo(args) => demo::demo(&args, format),
-        Command::Replay(args) => replay::replay(&args, format),
+        Command::Replay(args) => replay::show(&args, format),
+        Command::Backtest(args) => backtest::backtest(&args, format),
         Command::Check(Check::Config(Files { files })) => {
             problems::report(&check::check_config(&files), format)
         }

@@ -162,6 +162,13 @@ enum Values {
 }
 
 impl Values {
+    fn into_all(self) -> Vec<String> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Several(values) => values,
+        }
+    }
+
     fn add_to(self, labels: &mut Labels, name: &str) {
         match self {
             Self::One(value) => labels.insert(name, value),

@@ -1,9 +1,10 @@
 use super::{post::describe, watch::Watch, *};
 use crate::{
-    cli::{demo::FOUNDING_INCIDENT, replay::catalog},
+    cli::demo::FOUNDING_INCIDENT,
     config::Config,
     correlate::assess,
     event::parse_time,
+    replay::catalog,
     wire::case::{Case, posts},
 };
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub(crate) use self::{
     incident::{Hint, answer, incident},
     lines::{incidents, timeline},
-    page::{Page, terminal_width},
+    page::{Column, Page, terminal_width},
     words::{say_count, say_place, show_moment},
 };
 use crate::event::{Change, ChangeId};

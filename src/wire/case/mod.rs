@@ -5,10 +5,14 @@
 //! `inferred`) is not read, and nothing is decided by how the file spells its ids.
 
 mod posts;
+mod truth;
 
-pub use self::posts::{Post, posts};
+pub use self::{
+    posts::{Post, posts},
+    truth::{KnownAlert, Truth},
+};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -107,6 +111,18 @@ impl Case {
                 *id = format!("{}/{id}", self.id);
             }
         }
+        self.changes = self.told.iter().filter_map(Told::change_ids).collect();
+        self
+    }
+
+    /// The same without these of its changes, by their ids in the file.
+    #[must_use]
+    pub fn without_changes(mut self, gone: &BTreeSet<String>) -> Self {
+        self.told.retain(|told| match told {
+            Told::Change(change) => !change.0.id.as_ref().is_some_and(|id| gone.contains(id)),
+            Told::Alert(..) | Told::Note(_) => true,
+        });
+        self.events = self.told.iter().flat_map(Told::events).collect();
         self.changes = self.told.iter().filter_map(Told::change_ids).collect();
         self
     }
