@@ -113,7 +113,7 @@ fn a_timeline_says_when_what_and_what_for() {
 fn nothing_that_arrived_steers_the_terminal() {
     let mut page = Page::new(80);
     page.strong("a\u{1b}[2J", "\rb");
-    page.columns(0, &[page::Column::Left], [vec!["c\u{7}\nd".to_owned()]]);
+    page.columns(0, &[Column::Left], [vec!["c\u{7}\nd".to_owned()]]);
     let text = anstream::adapter::strip_str(&page.into_text()).to_string();
     assert_eq!(text, "a [2J   b\nc  d\n");
 }
