@@ -74,6 +74,7 @@ async fn run(
     let shutdown = async move { drop(stopped.await) };
     let options = app::Options { listener: Some(listener), announce: None, source: None };
     let mut daemon = Box::pin(app::run(config, options, shutdown));
+    let asked = stop_signal()?;
     let posts = posts(case);
     let told = async {
         story::tell(&client, &posts, args.speed, format).await?;
@@ -86,7 +87,7 @@ async fn run(
         // The daemon ends by itself only where it failed.
         ended = &mut daemon => return ended.map(|()| Outcome::Fine),
         told = told => told,
-        () = stop_signal() => Ok(()),
+        () = asked => Ok(()),
     };
     drop(stop);
     daemon.await?;

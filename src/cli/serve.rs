@@ -24,7 +24,7 @@ pub(super) fn serve(args: Serve) -> anyhow::Result<Outcome> {
     run_daemon(async {
         let source = Some(source(args));
         let options = app::Options { listener: None, announce: Some(Box::new(announce)), source };
-        app::run(config, options, stop_signal()).await?;
+        app::run(config, options, stop_signal()?).await?;
         Ok(Outcome::Fine)
     })
 }
@@ -85,21 +85,18 @@ pub(super) fn run_daemon(
     runtime.block_on(daemon)
 }
 
-/// Resolves when somebody wants the program to end: Ctrl-C, or a supervisor's SIGTERM.
-pub(super) async fn stop_signal() {
-    let asked = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(error) => {
-                tracing::error!(%error, ?kind, "cannot listen for the signal");
-                std::future::pending::<()>().await;
-            }
+/// Resolves when somebody wants the program to end: Ctrl-C, or a supervisor's SIGTERM. From the call
+/// on neither ends it by itself.
+pub(super) fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).with_context(|| format!("cannot listen for {kind:?}"));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        () = asked(SignalKind::interrupt()) => {}
-        () = asked(SignalKind::terminate()) => {}
-    }
+    })
 }
 
 /// Tells whoever started the daemon where it listens: with port 0, only it knows.
