@@ -63,7 +63,9 @@ impl Baseline {
                 let lag = first - change.started_at;
                 let score = match self {
                     Self::MostRecent => 0.0,
-                    Self::SameService => f64::from(u8::from(depth(catalog, change, &own) == Some(0))),
+                    Self::SameService => {
+                        f64::from(u8::from(depth(catalog, change, &own) == Some(0)))
+                    }
                     Self::TimeAndDepth => bucket(lag) + near(depth(catalog, change, &own)),
                     Self::Votes => votes(subject, catalog, change, &own),
                 };
@@ -106,9 +108,8 @@ fn near(depth: Option<usize>) -> f64 {
 
 /// `Σ w_i ln((P_i - B + 1) / (B + 1))` over the windows in which the votes outnumber the vetoes.
 fn votes(subject: &Subject, catalog: &Catalog, change: &Change, own: &[&KnownAlert]) -> f64 {
-    let near = |alert: &&&KnownAlert| {
-        depth(catalog, change, &[**alert]).is_some_and(|depth| depth <= 1)
-    };
+    let near =
+        |alert: &&&KnownAlert| depth(catalog, change, &[**alert]).is_some_and(|depth| depth <= 1);
     let voters: Vec<_> = own.iter().filter(near).collect();
     let from = change.started_at - TimeDelta::hours(72);
     let vetoes = subject.truth.alerts.iter().filter(|earlier| {

@@ -106,8 +106,7 @@ impl Report {
                 no_change.iter().filter(|trial| trial.is_likely()).count(),
             ),
             blamed_without_cause: (without.len(), without.iter().filter(|blamed| **blamed).count()),
-            blamed_strangers: strangers
-                .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)),
+            blamed_strangers: strangers.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)),
             brier: mean(trials.iter().filter(|one| !one.latent).map(|one| one.brier)),
             reliability: reliability(&caused, &no_change),
             gathered: mean(trials.iter().map(|one| one.gathered)),
@@ -131,9 +130,8 @@ fn versus(baseline: Baseline, caused: &[&Trial]) -> (Baseline, Measure, f64) {
 pub fn mcnemar(better: usize, worse: usize) -> f64 {
     let n = better + worse;
     // Of all 2^n ways the share of those with `better` successes or more, term by term in logarithms.
-    let ln_choose = |k: usize| -> f64 {
-        (1..=k).map(|i| (number(n - k + i) / number(i)).ln()).sum()
-    };
+    let ln_choose =
+        |k: usize| -> f64 { (1..=k).map(|i| (number(n - k + i) / number(i)).ln()).sum() };
     let all = number(n) * std::f64::consts::LN_2;
     (better..=n).map(|k| (ln_choose(k) - all).exp()).sum::<f64>().min(1.0)
 }
@@ -162,7 +160,11 @@ pub fn courses(courses: &[Course]) -> (f64, Option<i64>, usize) {
 }
 
 fn share<T>(all: &[T], is: impl Fn(&T) -> bool) -> f64 {
-    if all.is_empty() { 0.0 } else { number(all.iter().filter(|one| is(one)).count()) / number(all.len()) }
+    if all.is_empty() {
+        0.0
+    } else {
+        number(all.iter().filter(|one| is(one)).count()) / number(all.len())
+    }
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

@@ -199,7 +199,8 @@ fn is_blamed_without_cause(model: &Model, subject: &Subject, moment: Moment) -> 
     let truth = &subject.truth;
     let gone: BTreeSet<_> = truth.causes.union(&truth.contributing).cloned().collect();
     let at = subject.time_of(moment);
-    let Replayed { incidents, .. } = replay(model, &subject.case.clone().without_changes(&gone), at);
+    let Replayed { incidents, .. } =
+        replay(model, &subject.case.clone().without_changes(&gone), at);
     story(&incidents, &own_alerts(subject, at))
         .is_some_and(|told| told.incident.answer == Answer::Likely)
 }

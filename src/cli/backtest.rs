@@ -169,7 +169,12 @@ fn page(sections: &[Section], followed: Option<&[Course]>, cost: u128, args: &Ba
         }
     }
     page.heading("COST");
-    page.words(2, &format!("{cost} µs for each alert, the simpler ways and the cases without their causes included"));
+    page.words(
+        2,
+        &format!(
+            "{cost} µs for each alert, the simpler ways and the cases without their causes included"
+        ),
+    );
     if let Some(followed) = followed {
         let (flips, median, found) = courses(followed);
         let median = median.map_or("never".to_owned(), |minutes| format!("{minutes} min"));
@@ -199,7 +204,9 @@ fn rankings(page: &mut Page, report: &Report) {
     let baselines = report.baselines.iter();
     rows.extend(baselines.map(|(one, measure, chance)| row(one.word(), measure, Some(*chance))));
     rows.push(row("antecede, latent causes", &report.latent, None));
-    rows.extend(report.classes.iter().map(|(class, measure)| row(&format!("- {class}"), measure, None)));
+    rows.extend(
+        report.classes.iter().map(|(class, measure)| row(&format!("- {class}"), measure, None)),
+    );
     let right = [Column::Right; 5];
     let columns: Vec<_> = [Column::Left].into_iter().chain(right).collect();
     page.columns(2, &columns, rows);
@@ -289,7 +296,8 @@ fn report_json(report: &Report) -> Value {
         json!({"name": one.word(), "measure": measure_json(measure), "p": chance})
     });
     let classes = report.classes.iter();
-    let classes = classes.map(|(one, measure)| json!({"class": one, "measure": measure_json(measure)}));
+    let classes =
+        classes.map(|(one, measure)| json!({"class": one, "measure": measure_json(measure)}));
     let bins = report.reliability.iter();
     let bins = bins.map(|bin| json!({"count": bin.count, "said": bin.said, "right": bin.right}));
     json!({

@@ -102,7 +102,13 @@ impl Changes {
         let slot = *self.slots.entry(id.clone()).or_insert(next);
         if slot == next {
             let history = ChangeHistory::default();
-            self.entries.push(Entry { id: id.clone(), history, change: None, rules: Vec::new(), words: Vec::new() });
+            self.entries.push(Entry {
+                id: id.clone(),
+                history,
+                change: None,
+                rules: Vec::new(),
+                words: Vec::new(),
+            });
         }
         self.unsettled.insert(slot);
         slot
@@ -184,7 +190,10 @@ impl Changes {
     /// The changes that do the same as this one, by start: it is one of them.
     pub(super) fn alike(&self, slot: Slot) -> &[Slot] {
         let likeness = self.get(slot).map(likeness);
-        likeness.and_then(|likeness| self.alike.get(&likeness)).map(Vec::as_slice).unwrap_or_default()
+        likeness
+            .and_then(|likeness| self.alike.get(&likeness))
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// All changes, by start and then by what they are.
@@ -229,7 +238,10 @@ fn words_of(change: &Change) -> Vec<Word> {
     let touched = change.resources.iter().flat_map(|resource| {
         [Some(resource.type_name.as_str()), resource.name.as_deref()].into_iter().flatten()
     });
-    hashes(touched.chain([change.title.as_str()]))
+    let said = hashes(touched.chain([change.title.as_str()]));
+    // What it was done to stands in the scope, and says no more when the title names it, too.
+    let named = hashes(change.scope.services());
+    said.into_iter().filter(|word| named.binary_search(word).is_err()).collect()
 }
 
 fn rules_of(change: &Change, model: &Model) -> Vec<usize> {

@@ -334,11 +334,10 @@ impl Ground<'_> {
             by_candidate.entry(self.changes.place(tie.candidate)).or_default().push(*tie);
         }
         let weight = 1.0 / super::number(families.len().max(1)).sqrt();
-        let said = self.said(families);
+        let (said, rate) = (self.said(families), self.usual_rate(families, onset));
         let odds = by_candidate.into_iter().filter_map(|(place, ties)| {
             let set = self.changes.candidates().get(place)?;
             let anchor = *ties.iter().find(|tie| tie.is_known()).or(ties.first())?;
-            let rate = self.families.per_hour(anchor.family, onset);
             // One act is counted once: by that of its members which breaks most.
             let prior = ties
                 .iter()
@@ -372,6 +371,20 @@ impl Ground<'_> {
         odds.collect()
     }
 
+    /// How probable it is that the change behind this tie breaks anything at all.
+    pub(super) fn prior_of(self, tie: &Tie) -> f64 {
+        self.changes.get(tie.member).map_or(0.0, prior)
+    }
+
+    /// How often per hour the symptoms of a story begin by themselves: of a few the rarest may be so
+    /// only because it was not heard of before, so it is the middle one's rate.
+    fn usual_rate(self, families: &[Tied], onset: Time) -> f64 {
+        let mut rates: Vec<_> =
+            families.iter().map(|tied| self.families.per_hour(tied.family, onset)).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).copied().unwrap_or(1.0)
+    }
+
     /// The words of these families, each once, in order.
     pub(super) fn said(self, families: &[Tied]) -> Vec<Word> {
         let spots = families.iter().filter_map(|tied| self.families.spot(tied.family));
@@ -402,7 +415,8 @@ impl Ground<'_> {
     /// How often the same was done long enough before to have shown, and what it was done to stayed
     /// well: at most two are looked for.
     pub(super) fn harmless_repeats(self, set: &Candidate, onset: Time) -> usize {
-        let earlier = self.changes.alike(set.id()).iter().filter(|slot| !set.members.contains(slot));
+        let earlier =
+            self.changes.alike(set.id()).iter().filter(|slot| !set.members.contains(slot));
         let earlier = earlier.filter_map(|slot| self.changes.get(*slot)).filter(|change| {
             change.started_at < set.started_at && change.started_at < onset - REPEAT_SHOWS_WITHIN
         });

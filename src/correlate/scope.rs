@@ -141,9 +141,13 @@ const PLACE_DIFFERS: f64 = 0.45;
 fn place_weight(change: &Change, symptom: &Labels) -> f64 {
     let places = PLACES.iter().map(|(name, _)| *name).chain(["region"]);
     let said = places.filter_map(|name| change.scope.labels().share(symptom, name));
-    let (agree, differ) = said.fold((0, 0), |(agree, differ), same| {
-        if same { (agree + 1, differ) } else { (agree, differ + 1) }
-    });
+    let (agree, differ) =
+        said.fold(
+            (0, 0),
+            |(agree, differ), same| {
+                if same { (agree + 1, differ) } else { (agree, differ + 1) }
+            },
+        );
     match agree.cmp(&differ) {
         std::cmp::Ordering::Greater => PLACE_AGREES,
         std::cmp::Ordering::Less => PLACE_DIFFERS,

@@ -209,10 +209,22 @@ impl<'a> Case<'a> {
         let mends = |change: &&Change| {
             change.scope.services().any(|service| changed.contains(service))
                 && (is_rollback(change) || words::mends(&change.title))
+                && !self.reverts_another(change, candidate)
         };
-        later
-            .filter(|set| set.id() != candidate)
-            .find_map(|set| self.members(set.id()).find(mends))
+        later.filter(|set| set.id() != candidate).find_map(|set| self.members(set.id()).find(mends))
+    }
+
+    /// Whether its title names a change of the same service to go back on, and that is not this one.
+    fn reverts_another(&self, mending: &Change, candidate: ChangeSlot) -> bool {
+        let names = |change: &Change| {
+            !change.title.is_empty()
+                && mending.title.len() > change.title.len()
+                && mending.title.ends_with(&change.title)
+                && change.scope.services().any(|one| mending.scope.services().any(|two| one == two))
+        };
+        let from = mending.started_at - self.ground.model.settings.look_back;
+        let mut named = self.ground.changes.between(from, mending.started_at);
+        !self.members(candidate).any(names) && named.any(|set| self.members(set.id()).any(names))
     }
 
     fn answer(&self, none: f64, suspects: &[Ranked]) -> Answer {
@@ -257,11 +269,7 @@ impl<'a> Case<'a> {
                     .map(|change| change.finished_at)
                     .reduce(|one, other| Some(one?.max(other?)))?,
                 summary: teller.summary(&one.odds, change),
-                evidence: teller.evidence(
-                    &one.odds,
-                    change,
-                    self.mended_by(one.odds.candidate),
-                ),
+                evidence: teller.evidence(&one.odds, change, self.mended_by(one.odds.candidate)),
             })
         });
         told.collect()

@@ -265,8 +265,23 @@ impl Teller<'_> {
 
 /// What people call it when they go back on something, or take back what hurts.
 const MENDS: [&str; 17] = [
-    "disable", "emergency", "fix", "hotfix", "mitigate", "mitigation", "readd", "recover", "reenable",
-    "reinstate", "restore", "revert", "rollback", "undo", "unblock", "withdraw", "workaround",
+    "disable",
+    "emergency",
+    "fix",
+    "hotfix",
+    "mitigate",
+    "mitigation",
+    "readd",
+    "recover",
+    "reenable",
+    "reinstate",
+    "restore",
+    "revert",
+    "rollback",
+    "undo",
+    "unblock",
+    "withdraw",
+    "workaround",
 ];
 
 /// Whether a title says that it mends something.
