@@ -8,6 +8,7 @@ use antecede::{
         test_rules::test_rules,
     },
     config::read_rule_files,
+    event::Labels,
     problem::Problem,
     rules::{RuleSet, SHIPPED},
 };
@@ -69,4 +70,20 @@ fn every_shipped_rule_is_expected_in_a_test() {
         }
     }
     assert_eq!(untested, BTreeSet::new());
+}
+
+/// `tests/data/alertnames.txt` holds the names that public mixins give their alerts.
+#[test]
+fn every_public_alert_name_is_met_by_a_rule_that_says_what_causes_it() {
+    let rules = RuleSet::embedded().rules;
+    let names = fs::read_to_string(of_repo("tests/data/alertnames.txt")).unwrap();
+    let unknown: Vec<_> = names
+        .lines()
+        .filter(|name| {
+            let labels: Labels = [("alertname", *name)].into_iter().collect();
+            !rules.iter().any(|rule| rule.strength > 1.0 && rule.alert.matches(&labels))
+        })
+        .collect();
+    assert!(names.lines().count() > 200, "the list was lost");
+    assert_eq!(unknown, Vec::<&str>::new());
 }
