@@ -291,6 +291,27 @@ impl Odds {
     }
 }
 
+/// Leaves of what rules say that which says most: with many rules about, some of them meets some symptom
+/// of most stories by chance, and what rules say of the symptoms of one story is one piece of knowledge.
+fn count_rules_once(ties: &mut [(Tie, f64, f64)]) {
+    let says_most = |one: f64, other: f64| match (one > 0.0, other > 0.0) {
+        (true, true) | (false, false) => one.abs() > other.abs(),
+        (speaks_for, _) => speaks_for,
+    };
+    let mut best: Option<usize> = None;
+    let said = |ties: &[(Tie, f64, f64)], place: usize| ties.get(place).map_or(0.0, |tie| tie.2);
+    for place in 0..ties.len() {
+        if best.is_none_or(|best| says_most(said(ties, place), said(ties, best))) {
+            best = Some(place);
+        }
+    }
+    for (place, tie) in ties.iter_mut().enumerate() {
+        if best != Some(place) {
+            tie.2 = 0.0;
+        }
+    }
+}
+
 /// To the thousandth, so that what is printed is what was counted.
 pub(super) fn nats(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
@@ -344,18 +365,19 @@ impl Ground<'_> {
                 .filter_map(|tie| self.changes.get(tie.member))
                 .map(prior)
                 .fold(0.0, f64::max);
-            let ties = ties
+            let mut ties: Vec<_> = ties
                 .into_iter()
                 .map(|tie| {
-                    let (scope, rule) = if tie.family == anchor.family {
-                        tie.scope_and_rule(WEIGHT_OF_FIRST)
+                    if tie.family == anchor.family {
+                        let (scope, rule) = tie.scope_and_rule(WEIGHT_OF_FIRST);
+                        (tie, nats(scope), nats(rule))
                     } else {
                         let (scope, rule) = tie.scope_and_rule(WEIGHT_OF_ANY);
-                        (scope * weight, rule * weight)
-                    };
-                    (tie, nats(scope), nats(rule))
+                        (tie, nats(scope * weight), nats(rule))
+                    }
                 })
                 .collect();
+            count_rules_once(&mut ties);
             Some(Odds {
                 candidate: set.id(),
                 prior: nats((prior / (1.0 - prior)).ln()),
