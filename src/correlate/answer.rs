@@ -101,6 +101,8 @@ pub enum Term {
     Exoneration,
     /// What ties the change to the symptom by name: a revision in the alert, an end with the rollback.
     Direct,
+    /// What makes probabilities of the sum that come true as often as they say.
+    Calibration,
 }
 
 /// One term of a suspect's log-odds, with its reason.

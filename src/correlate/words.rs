@@ -142,6 +142,11 @@ impl Teller<'_> {
             nats: odds.exoneration,
             text: self.earlier(lead),
         });
+        evidence.push(Evidence {
+            kind: Term::Calibration,
+            nats: odds.calibration(),
+            text: "reasons that hang together say less than their sum".to_owned(),
+        });
         evidence.retain(|term| term.nats != 0.0);
         evidence
     }

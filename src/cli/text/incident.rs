@@ -159,6 +159,7 @@ const fn term_word(term: Term) -> &'static str {
         Term::Repeat => "repeat",
         Term::Exoneration => "exoneration",
         Term::Direct => "direct",
+        Term::Calibration => "calibration",
     }
 }
 
