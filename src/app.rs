@@ -1,10 +1,14 @@
 //! Builds, starts and stops the parts. Everything that runs is started here, and the end of any
 //! part ends the program.
 
+mod rebuild;
 mod reload;
 mod stores;
 
-pub use self::reload::Source;
+pub use self::{
+    rebuild::{Rebuilt, rebuild},
+    reload::Source,
+};
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -21,7 +25,7 @@ use self::reload::{Fixed, REQUESTS_MAX, Reloader};
 use crate::{
     clock,
     config::{self, Config},
-    engine::Engine,
+    engine::{Engine, Retention},
     hearing::Hearing,
     http::{self, Admission, Api, Parts, Tokens},
     metrics::Metrics,
@@ -74,14 +78,15 @@ async fn run_parts(
     let (admissions, admission) = watch::channel(Arc::new(admission(&config.server)?));
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     metrics.config_loaded(clock::now(), &config.model.hash());
-    let stores::Stores { log, state, records } =
-        stores::open(&config.store.dir, config.model.settings.horizon)?;
+    let stores::Stores { log, state, records } = stores::open(&config)?;
     let (log_fails, state_fails) = (log.failure(), state.damage());
     let hearing = Hearing::new(Arc::clone(&records), &config.feeds, clock::now())
+        .map(Arc::new)
         .context("cannot read who was heard")?;
-    let hearing = Arc::new(hearing);
     let (models, model) = watch::channel(Arc::new(config.model));
-    let (engine, handle, ready) = Engine::new(model, log, state, Arc::clone(&metrics));
+    let (engine, handle, ready) =
+        Engine::new(model, log, state, Arc::clone(&records), Arc::clone(&metrics));
+    let engine = engine.keeping(retention(&config.store));
     let mut tasks = Tasks::default();
     let reload = match options.source {
         Some(source) => {
@@ -140,6 +145,11 @@ async fn run_parts(
         announce(address);
     }
     tasks.run_until(shutdown).await
+}
+
+/// For how long things are kept.
+fn retention(store: &config::Store) -> Option<Retention> {
+    store.retention.map(|period| Retention { period, clock: clock::now })
 }
 
 /// Who may come in, and with how much.

@@ -13,6 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::TimeDelta;
+
 use crate::{
     correlate::{Model, Settings},
     feed::Expected,
@@ -56,6 +58,8 @@ pub struct Server {
 pub struct Store {
     /// The directory of `log.db`, `state.db` and `records.db`.
     pub dir: PathBuf,
+    /// For how long events are kept, before the newest; `None`: for ever.
+    pub retention: Option<TimeDelta>,
 }
 
 impl Default for Server {
@@ -88,7 +92,8 @@ pub const REFUSAL_HINT: &str =
 
 impl Default for Store {
     fn default() -> Self {
-        Self { dir: PathBuf::from("data") }
+        // A quarter: as long as people write post-mortems.
+        Self { dir: PathBuf::from("data"), retention: Some(TimeDelta::days(90)) }
     }
 }
 

@@ -45,8 +45,32 @@ pub struct Metrics {
     config: OfConfig,
     store_rows: IntGaugeVec,
     store_bytes: IntGaugeVec,
+    old: OldMetrics,
     notices: NoticeMetrics,
     feeds: FeedMetrics,
+}
+
+/// What became of what is old.
+#[derive(Debug)]
+struct OldMetrics {
+    dropped: IntCounterVec,
+    frozen: IntCounter,
+    held_from: Gauge,
+}
+
+impl OldMetrics {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        let help = "Rows that were dropped by age";
+        let dropped = on.counters("retention_rows_dropped_total", help, &["store"])?;
+        for store in ["log", "state"] {
+            dropped.with_label_values(&[store]).reset();
+        }
+        let help = "Incidents that were frozen before their events are dropped";
+        let frozen = on.counter("retention_incidents_frozen_total", help)?;
+        let help = "The time of the oldest event in the log";
+        let held_from = on.seconds("log_oldest_event_timestamp_seconds", help)?;
+        Ok(Self { dropped, frozen, held_from })
+    }
 }
 
 /// What came of telling somebody.
@@ -210,6 +234,7 @@ impl Metrics {
             config: OfConfig::new(on)?,
             store_rows: on.gauges("store_rows", "Rows of a store", &["store"])?,
             store_bytes: on.gauges("store_bytes", "Bytes on disk of a store", &["store"])?,
+            old: OldMetrics::new(on)?,
             notices: NoticeMetrics::new(on)?,
             feeds: FeedMetrics::new(on)?,
             registry,
@@ -295,6 +320,22 @@ impl Metrics {
     pub fn store_holds(&self, store: &'static str, size: Size) {
         self.store_rows.with_label_values(&[store]).set(gauge_of(size.rows));
         self.store_bytes.with_label_values(&[store]).set(gauge_of(size.bytes));
+    }
+
+    /// So many rows of a store were dropped by age.
+    pub fn dropped(&self, store: &'static str, rows: usize) {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.old.dropped.with_label_values(&[store]).inc_by(rows);
+    }
+
+    /// So many incidents were frozen.
+    pub fn incidents_frozen(&self, count: usize) {
+        self.old.frozen.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// The oldest event is of this time, if there is one.
+    pub fn log_begins(&self, oldest: Option<Time>) {
+        self.old.held_from.set(oldest.map_or(0.0, seconds_of));
     }
 
     /// A notice was sent.

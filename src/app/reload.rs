@@ -46,6 +46,8 @@ impl fmt::Debug for Source {
 pub(super) struct Fixed {
     listen: SocketAddr,
     dir: PathBuf,
+    /// The engine has it from the start.
+    retention: Option<TimeDelta>,
     /// The log marks events as late by it when they come, so old marks would contradict a new one.
     horizon: TimeDelta,
 }
@@ -55,6 +57,7 @@ impl Fixed {
         Self {
             listen: config.server.listen,
             dir: config.store.dir.clone(),
+            retention: config.store.retention,
             horizon: config.model.settings.horizon,
         }
     }
@@ -69,9 +72,11 @@ impl Fixed {
         };
         keep("server.listen", config.server.listen != self.listen);
         keep("store.dir", config.store.dir != self.dir);
+        keep("store.retention", config.store.retention != self.retention);
         keep("correlation.horizon", config.model.settings.horizon != self.horizon);
         config.server.listen = self.listen;
         config.store.dir.clone_from(&self.dir);
+        config.store.retention = self.retention;
         config.model.settings.horizon = self.horizon;
         altered
     }
@@ -190,14 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn address_directory_and_horizon_stay_until_a_restart() {
+    fn address_directory_retention_and_horizon_stay_until_a_restart() {
         let mut config = Config::default();
         config.server.allow_unauthenticated = true;
         config.store.dir = PathBuf::from("elsewhere");
+        config.store.retention = None;
         config.model.settings.horizon += TimeDelta::days(1);
         config.model.settings.quiet += TimeDelta::days(1);
         let prepared = prepared(config.clone()).ok().unwrap();
-        assert_eq!(prepared.needs_restart, ["server.listen", "store.dir", "correlation.horizon"]);
+        let expected = ["server.listen", "store.dir", "store.retention", "correlation.horizon"];
+        assert_eq!(prepared.needs_restart, expected);
         let settings = prepared.model.settings;
         assert_eq!(settings.horizon, Config::default().model.settings.horizon);
         assert_eq!(settings.quiet, config.model.settings.quiet);

@@ -7,12 +7,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Context as _;
-use chrono::TimeDelta;
-
-use crate::store::{
-    Log as _, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State as _, StoreError,
+use crate::{
+    config::Config,
+    store::{
+        Log as _, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State as _, StoreError,
+    },
 };
+use anyhow::Context as _;
 
 /// The stores of one directory.
 pub(super) struct Stores {
@@ -22,7 +23,8 @@ pub(super) struct Stores {
 }
 
 /// Opens the stores, or makes them.
-pub(super) fn open(dir: &Path, horizon: TimeDelta) -> anyhow::Result<Stores> {
+pub(super) fn open(config: &Config) -> anyhow::Result<Stores> {
+    let (dir, horizon) = (&*config.store.dir, config.model.settings.horizon);
     let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
     let (state, position) = open_state(dir).context("cannot open the state")?;
     let end = log.end().context("cannot read the log")?;
@@ -31,6 +33,25 @@ pub(super) fn open(dir: &Path, horizon: TimeDelta) -> anyhow::Result<Stores> {
     }
     let records = SqliteRecords::open(dir).context("cannot open the records")?;
     Ok(Stores { log: Arc::new(log), state: Arc::new(state), records: Arc::new(records) })
+}
+
+/// Opens the stores of a directory to make its state anew, with the log in event order; how many of
+/// its events had come late.
+pub(super) fn open_anew(config: &Config) -> anyhow::Result<(Stores, u64)> {
+    let (dir, horizon) = (&*config.store.dir, config.model.settings.horizon);
+    let file = dir.join("log.db");
+    // One that is opened is made.
+    if !file.exists() {
+        anyhow::bail!("there is no log at {}", file.display());
+    }
+    // Held from here on: who has the log has all of the directory.
+    let log = SqliteLog::open(dir, horizon).context("cannot open the log")?;
+    // Before the log is altered, and for good: a state of the old order would be believed.
+    SqliteState::remove(dir).context("cannot remove the state")?;
+    let late = log.put_in_order().context("cannot put the log in order")?;
+    let state = SqliteState::open(dir).context("cannot make the state")?;
+    let records = SqliteRecords::open(dir).context("cannot open the records")?;
+    Ok((Stores { log: Arc::new(log), state: Arc::new(state), records: Arc::new(records) }, late))
 }
 
 /// The state and how far it has come; another one where it is damaged.
@@ -93,7 +114,9 @@ pub(super) fn advise(error: anyhow::Error, dir: &Path) -> anyhow::Error {
         Some(StoreError::Unavailable(_)) => {
             format!("it needs room on the disk and the right to write below {}", dir.display())
         }
-        Some(StoreError::Refused { .. } | StoreError::Full) | None => return error,
+        Some(StoreError::Refused { .. } | StoreError::Full | StoreError::Dropped { .. }) | None => {
+            return error;
+        }
     };
     anyhow::anyhow!("{error:#}\n  hint: {hint}")
 }

@@ -68,6 +68,8 @@ pub(super) enum Command {
     Suspects(OneIncident),
     /// Tell an incident, or a range of time, line by line
     Timeline(Timeline),
+    /// Make the state anew from the log, so that what came late counts; no daemon may run
+    Rebuild(Rebuild),
     /// Say whether the daemon is ready, by the exit code
     Ready(Server),
     /// Print the completions for a shell
@@ -97,6 +99,20 @@ pub(super) struct Serve {
     pub(super) token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) log: Log,
+}
+
+/// Make the state anew from the log.
+#[derive(Args, Debug)]
+pub(super) struct Rebuild {
+    /// The configuration; without one, the defaults
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Where the data is, instead of where the configuration says
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// How much to log: a level, or directives as in `RUST_LOG`
+    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = "warn")]
+    pub(super) log_level: String,
 }
 
 /// What the daemon tells on stderr.

@@ -14,6 +14,7 @@ mod out;
 mod post;
 mod problems;
 mod query;
+mod rebuild;
 mod replay;
 mod serve;
 mod story;
@@ -75,6 +76,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Ready(args) => wait_for(query::ready(&args, format)),
         Command::Completions { shell } => completions(shell),
         Command::Serve(args) => serve::serve(args),
+        Command::Rebuild(args) => rebuild::rebuild(&args, format),
         Command::Demo(args) => demo::demo(&args, format),
         Command::Replay(args) => replay::show(&args, format),
         Command::Backtest(args) => backtest::backtest(&args, format),

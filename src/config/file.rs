@@ -15,6 +15,7 @@ use crate::{
     catalog::Catalog,
     correlate::{Model, OnsetHint, Settings},
     document::{Document, Section},
+    duration::show_duration,
     event::{CANONICAL, Mapping},
     feed::{Carries, Expected, FeedName},
     notify::{self, Receiver},
@@ -40,9 +41,10 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let document = Document::new(&name, &text);
     let mut root = document.root();
     let server = read_server(root.section("server"), base);
-    let store = read_store(root.section("store"));
+    let (mut store, retention) = read_store(root.section("store"));
     let mapping = read_labels(root.section("labels"));
     let settings = read_settings(&mut root);
+    store.retention = check_retention(&document, retention, &settings);
     let notify = read_notify(root.section("notify"), base);
     let feeds = read_feeds(&mut root);
     let rule_files = read_rules(root.section("rules"), base);
@@ -88,14 +90,40 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_not_one| format!("{text:?} is not an address to listen on"))
 }
 
-fn read_store(mut section: Section<'_>) -> Store {
+/// The store, and for how long it is to keep what it holds, as it is written.
+fn read_store(mut section: Section<'_>) -> (Store, Option<Spanned<TimeDelta>>) {
     let mut store = Store::default();
     // As written: data belongs to where the program runs, not to where its configuration lies.
     if let Some(dir) = section.text("dir") {
         store.dir = PathBuf::from(dir.into_inner());
     }
+    let retention = section.duration("retention");
     section.finish();
-    store
+    (store, retention)
+}
+
+/// For how long things are kept; where nothing is written, as long as by default, and as answers need.
+fn check_retention(
+    document: &Document<'_>,
+    written: Option<Spanned<TimeDelta>>,
+    settings: &Settings,
+) -> Option<TimeDelta> {
+    let least = settings.retention_min();
+    let Some(written) = written else {
+        return Store::default().retention.map(|default| default.max(least));
+    };
+    if written.get_ref().is_zero() {
+        return None;
+    }
+    if *written.get_ref() < least {
+        let what = format!(
+            "`retention` is {}, and answers need the events of `look_back` and `horizon` together",
+            show_duration(*written.get_ref())
+        );
+        let hint = format!("write at least \"{}\", or \"0\" to keep all", show_duration(least));
+        document.wrong(written.span(), what, hint);
+    }
+    Some(written.into_inner())
 }
 
 fn read_notify(mut section: Section<'_>, base: &Path) -> notify::Settings {

@@ -50,6 +50,25 @@ fn the_shipped_configuration_shows_the_defaults() {
 }
 
 #[test]
+fn a_retention_that_is_shorter_than_what_answers_need_is_a_problem_at_its_place() {
+    let problem = load("[correlation]\nhorizon = \"14d\"\n[store]\nretention = \"15d\"\n", &[]);
+    assert_eq!(
+        problem.unwrap_err(),
+        "antecede.toml:4:13: `retention` is 15d, and answers need the events of `look_back` and \
+         `horizon` together\n  hint: write at least \"17d\", or \"0\" to keep all"
+    );
+}
+
+#[test]
+fn retention_is_a_quarter_or_what_answers_need_or_for_ever() {
+    let retention = |text| load(text, &[]).unwrap().store.retention;
+    assert_eq!(retention(""), Some(TimeDelta::days(90)));
+    assert_eq!(retention("[correlation]\nhorizon = \"100d\"\n"), Some(TimeDelta::days(103)));
+    assert_eq!(retention("[store]\nretention = \"10d\"\n"), Some(TimeDelta::days(10)));
+    assert_eq!(retention("[store]\nretention = \"0\"\n"), None);
+}
+
+#[test]
 fn every_option_is_read() {
     let config = load(
         r#"
@@ -60,6 +79,7 @@ fn every_option_is_read() {
         body_bytes_max = 1_000
         [store]
         dir = "/var/lib/antecede"
+        retention = "30d"
         [labels]
         service = "team_service"
         not_services = []

@@ -301,6 +301,9 @@ pub struct Incident {
     pub responses: Vec<ChangeId>,
     /// Per service and environment.
     pub impact: Vec<Impact>,
+    /// It is told as it was when it was frozen: the events behind it are dropped, or will be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
 }
 
 /// An incident with the ids of its alert episodes, of a large one the first.
@@ -333,9 +336,20 @@ impl Incident {
         self.ended_at.or(self.expected_end)
     }
 
-    /// The same incident as of `now`, which is later than its last event.
+    /// The same incident as it is kept when its events are dropped: whatever went on then is not
+    /// followed any more.
+    #[must_use]
+    pub fn frozen_at(self, now: Time) -> Self {
+        Self { state: State::Closed, frozen: true, ..self.at(now) }
+    }
+
+    /// The same incident as of `now`, which is later than its last event; of one that is frozen
+    /// nothing more is known.
     #[must_use]
     pub fn at(mut self, now: Time) -> Self {
+        if self.frozen {
+            return self;
+        }
         if let Some(end) = self.expected_end.take_if(|end| *end <= now) {
             self.ended_at = Some(end);
         }

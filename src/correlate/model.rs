@@ -77,6 +77,26 @@ impl Settings {
     pub fn frozen_before(&self, newest: Time) -> Time {
         super::time::day(newest - self.horizon)
     }
+
+    /// From when on events are held, where those from `wanted` on are to be and the newest is of this
+    /// time: whole days, and the window in any case.
+    pub fn held_from(&self, newest: Time, wanted: Time) -> Time {
+        super::time::day(wanted).min(self.window_from(newest))
+    }
+
+    /// From when on all that incidents were judged by is held, where events from `held_from` on are;
+    /// none that is still assessed began before.
+    pub fn judged_from(&self, newest: Time, held_from: Time) -> Time {
+        let enough = held_from + self.look_back;
+        let day = super::time::day(enough);
+        let whole = if day < enough { day + TimeDelta::days(1) } else { day };
+        whole.min(self.frozen_before(newest))
+    }
+
+    /// The shortest time for which events can be kept: answers need those of the window.
+    pub fn retention_min(&self) -> TimeDelta {
+        self.look_back + self.horizon
+    }
 }
 
 impl Model {

@@ -106,6 +106,7 @@ impl<'a> Case<'a> {
             cleared,
             responses: self.change_ids(&responses),
             impact: self.impact(),
+            frozen: false,
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Alerts {
     refs: BTreeMap<FamilyKey, FamilyRef>,
     /// What differs from what is written.
     touched: BTreeSet<EventId>,
+    /// What began before is dropped: it is not read any more.
+    held_from: Option<Time>,
 }
 
 /// Where firings are kept.
@@ -66,7 +68,8 @@ impl Alerts {
 
     fn hold(&mut self, row: &FiringRow) {
         // What came too late is shown, and is no part of anything.
-        if row.family == FamilyRef::NONE {
+        if row.family == FamilyRef::NONE || self.held_from.is_some_and(|from| row.starts_at < from)
+        {
             return;
         }
         let alert = self.recent.entry(row.identity).or_default();
@@ -196,6 +199,15 @@ impl Alerts {
         rows.sort_by_key(|row| (row.starts_at, row.identity));
         self.forget();
         (rows, self.seen.take_unwritten())
+    }
+
+    /// Forgets what began before a time, which is dropped; the numbers of the filters that hold nothing
+    /// later. All that is known must have been handed out to be written.
+    pub(super) fn forget_before(&mut self, from: Time) -> Vec<u32> {
+        self.held_from = Some(from);
+        self.recent.values_mut().for_each(|alert| alert.firings.forget_before(from));
+        self.recent.retain(|_, alert| alert.firings.iter().next().is_some());
+        self.seen.forget_before(from)
     }
 
     /// Leaves the older half to the state and the filters, once there are too many. All of it must

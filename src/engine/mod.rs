@@ -3,10 +3,13 @@
 //! In: the log, in commit order, in batches. Out: the state store, one transaction a batch. It
 //! holds the families, stories and changes of the window, and of the alerts only the latest; what a
 //! batch touches is decided again and written, and nothing else. The engine is the only writer of
-//! the state.
+//! the state, so it drops from it what is old as well.
 
 mod alerts;
+mod retention;
 mod seen;
+
+pub use self::retention::Retention;
 
 use std::{
     collections::BTreeSet,
@@ -20,9 +23,12 @@ use crate::{
     correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Window},
     event::{AlertReport, Event, EventId, Firing, Time},
     metrics::Metrics,
-    store::{FiringRow, Log, Logged, Position, Seq, State, StateBatch, StoreError, Stored, View},
+    store::{
+        FiringRow, Log, Logged, Position, Records, Seq, State, StateBatch, StoreError, Stored, View,
+    },
 };
 use alerts::{Alerts, Kept};
+use retention::{Desk, Lines, Pass};
 
 /// So many events are read at once, ...
 const SLICE: usize = 4_096;
@@ -39,6 +45,10 @@ const REST_LEAST: Duration = Duration::from_millis(5);
 
 /// How long a store that could not be read or written is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long what is old is left where it is when it could not be dropped.
+const DROP_AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Between two steps of dropping what is old everybody else has at least so long with the stores.
+const DROP_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the rest of the program may ask of the engine; cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,6 +56,7 @@ pub struct Handle {
     models: watch::Receiver<Arc<Model>>,
     log: Arc<dyn Log>,
     state: Arc<dyn State>,
+    records: Arc<dyn Records>,
     assessed: watch::Receiver<Seq>,
 }
 
@@ -55,9 +66,10 @@ impl Handle {
         models: watch::Receiver<Arc<Model>>,
         log: Arc<dyn Log>,
         state: Arc<dyn State>,
+        records: Arc<dyn Records>,
         assessed: watch::Receiver<Seq>,
     ) -> Self {
-        Self { models, log, state, assessed }
+        Self { models, log, state, records, assessed }
     }
 
     /// The log, to append to.
@@ -86,7 +98,8 @@ impl Handle {
     ) -> Result<(String, T), E> {
         let model = self.model();
         let (state, log) = (self.state.as_ref(), self.log.as_ref());
-        let stored = Stored { state, log, mapping: &model.mapping };
+        let records = self.records.as_ref();
+        let stored = Stored { state, log, records, mapping: &model.mapping };
         let assessed_under = || state.position().map(|position| position.config);
         let mut config = assessed_under()?;
         loop {
@@ -137,11 +150,16 @@ impl Handle {
     /// Everything that was so at `at`, under this configuration; blocks.
     ///
     /// # Errors
-    /// The log could not be read.
+    /// The log could not be read, or the answer takes events that were dropped by age.
     pub fn as_of(&self, model: &Model, at: Time) -> Result<Assessment, StoreError> {
         let until = self.log.end()?;
-        let Some(newest) = self.log.newest(at, until)? else { return Ok(Assessment::default()) };
-        let from = model.settings.window_from(newest);
+        let newest = self.log.newest(at, until)?;
+        let from = newest.map(|newest| model.settings.window_from(newest));
+        let held_from = self.log.held_from()?;
+        if let Some(held_from) = held_from.filter(|held| from.is_none_or(|from| from < *held)) {
+            return Err(StoreError::Dropped { held_from });
+        }
+        let Some(from) = from else { return Ok(Assessment::default()) };
         let mut window = Window::new(from);
         self.log.window(from, at, until, &mut |logged| {
             window.absorb(model, logged.id, logged.event);
@@ -161,6 +179,7 @@ pub struct Engine {
     current: bool,
     log: Arc<dyn Log>,
     state: Arc<dyn State>,
+    records: Arc<dyn Records>,
     metrics: Arc<Metrics>,
     assessed: watch::Sender<Seq>,
     ready: watch::Sender<bool>,
@@ -171,6 +190,25 @@ pub struct Engine {
     /// The fold was read from the state and has told nothing yet.
     reread: bool,
     alerts: Alerts,
+    /// For how long things are kept; `None`: for ever.
+    retention: Option<Retention>,
+    /// What is being dropped, ...
+    pass: Option<Pass>,
+    /// ... what was dropped last, ...
+    dropped: Option<Lines>,
+    /// ... and since when that could not be done.
+    drop_failed: Option<Instant>,
+}
+
+/// What is left to do after a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    /// There may be more events in the log.
+    Events,
+    /// Old rows are to be dropped.
+    Old,
+    /// Nothing, for now.
+    Nothing,
 }
 
 impl Engine {
@@ -180,12 +218,18 @@ impl Engine {
         models: watch::Receiver<Arc<Model>>,
         log: Arc<dyn Log>,
         state: Arc<dyn State>,
+        records: Arc<dyn Records>,
         metrics: Arc<Metrics>,
     ) -> (Self, Handle, watch::Receiver<bool>) {
         let (assessed, assessed_so_far) = watch::channel(Seq::default());
         let (ready, is_ready) = watch::channel(false);
-        let handle =
-            Handle::new(models.clone(), Arc::clone(&log), Arc::clone(&state), assessed_so_far);
+        let handle = Handle::new(
+            models.clone(),
+            Arc::clone(&log),
+            Arc::clone(&state),
+            Arc::clone(&records),
+            assessed_so_far,
+        );
         let model = Arc::clone(&models.borrow());
         let engine = Self {
             models,
@@ -193,6 +237,7 @@ impl Engine {
             current: false,
             log,
             state,
+            records,
             metrics,
             assessed,
             ready,
@@ -201,8 +246,18 @@ impl Engine {
             fold: Fold::default(),
             reread: false,
             alerts: Alerts::default(),
+            retention: None,
+            pass: None,
+            dropped: None,
+            drop_failed: None,
         };
         (engine, handle, is_ready)
+    }
+
+    /// The same, and it drops what is older than that.
+    #[must_use]
+    pub fn keeping(self, retention: Option<Retention>) -> Self {
+        Self { retention, ..self }
     }
 
     /// Assesses what comes, until told to stop.
@@ -217,11 +272,15 @@ impl Engine {
             self = engine;
             let took = started.elapsed();
             match outcome {
-                Ok(true) => {}
-                Ok(false) => {
+                Ok(Left::Events) => {}
+                Ok(left) => {
                     let rest = if took < REST_LEAST { Duration::ZERO } else { took.min(REST_MAX) };
                     let position = self.position;
                     let more = async {
+                        if left == Left::Old {
+                            tokio::time::sleep(rest.max(DROP_PAUSE)).await;
+                            return;
+                        }
                         tokio::time::sleep(rest).await;
                         // An error says that the log is gone: nothing more will come.
                         drop(tail.wait_for(|end| *end > position).await);
@@ -246,7 +305,7 @@ impl Engine {
     }
 
     /// One step, on a thread that may block.
-    async fn step_aside(mut self) -> Result<(Self, Result<bool, StoreError>), StoreError> {
+    async fn step_aside(mut self) -> Result<(Self, Result<Left, StoreError>), StoreError> {
         let stepped = tokio::task::spawn_blocking(move || {
             let outcome = self.step();
             (self, outcome)
@@ -278,6 +337,8 @@ impl Engine {
             }
         }
         self.alerts = Alerts::read(self.state.as_ref(), position.recent)?;
+        // What was forgotten in memory may have been read again.
+        (self.pass, self.dropped) = (None, None);
         self.newest = self.log.newest(Time::MAX_UTC, self.position)?;
         self.read_window()?;
         let batch = self.advance()?;
@@ -322,8 +383,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes in one batch; whether there may be more.
-    fn step(&mut self) -> Result<bool, StoreError> {
+    /// Takes in one batch, and drops a little of what is old; what is left to do.
+    fn step(&mut self) -> Result<Left, StoreError> {
         if self.models.has_changed().unwrap_or(false) {
             self.model = Arc::clone(&self.models.borrow_and_update());
             self.current = false;
@@ -336,7 +397,61 @@ impl Engine {
         if !more {
             self.ready.send_replace(true);
         }
-        Ok(more)
+        let old = self.drop_or_leave()?;
+        Ok(match (more, old) {
+            (true, _) => Left::Events,
+            (false, true) => Left::Old,
+            (false, false) => Left::Nothing,
+        })
+    }
+
+    /// Drops a little of what is old; whether there is more. What cannot be dropped now is left for
+    /// later, and keeps nobody from being assessed.
+    fn drop_or_leave(&mut self) -> Result<bool, StoreError> {
+        if self.drop_failed.is_some_and(|since| since.elapsed() < DROP_AGAIN_AFTER) {
+            return Ok(false);
+        }
+        self.drop_failed = None;
+        match self.drop_old() {
+            Err(error @ (StoreError::Damaged { .. } | StoreError::Unsynced { .. })) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, "what is old could not be dropped; it is tried again");
+                self.drop_failed = Some(Instant::now());
+                Ok(false)
+            }
+            more => more,
+        }
+    }
+
+    fn drop_old(&mut self) -> Result<bool, StoreError> {
+        let (Some(lines), Some(newest)) = (self.lines(), self.newest) else { return Ok(false) };
+        if self.pass.is_none() && self.dropped == Some(lines) {
+            return Ok(false);
+        }
+        // One that was begun is ended before the next, wherever the lines are by then.
+        let mut pass = self.pass.take().unwrap_or_else(|| Pass::new(lines));
+        let mut desk = Desk {
+            log: self.log.as_ref(),
+            state: self.state.as_ref(),
+            records: self.records.as_ref(),
+            metrics: &self.metrics,
+            alerts: &mut self.alerts,
+            position: self.position,
+            newest,
+        };
+        let stepped = pass.step(&mut desk);
+        if matches!(stepped, Ok(false)) {
+            self.dropped = Some(pass.lines);
+            return Ok(pass.lines != lines);
+        }
+        self.pass = Some(pass);
+        stepped
+    }
+
+    /// What is old now.
+    fn lines(&self) -> Option<Lines> {
+        let (retention, newest) = (self.retention?, self.newest?);
+        Some(Lines::new(&self.model.settings, newest, retention))
     }
 
     /// Takes in what is there, up to a bound, and writes it; whether there may be more.
@@ -351,10 +466,15 @@ impl Engine {
 
     fn take_slices(&mut self) -> Result<bool, StoreError> {
         let (mut until, mut more) = (self.position, true);
+        let end = self.log.end()?;
         let mut taken = StateBatch::default();
         for n in 0..SLICES_MAX {
-            let slice = self.log.after(until, SLICE)?;
+            let mut slice = self.log.after(until, SLICE)?;
+            let read = slice.len();
+            slice.truncate(self.steady(&slice));
             let Some(last) = slice.last() else {
+                // What was there before the end may have been dropped by age.
+                until = until.max(end);
                 more = false;
                 break;
             };
@@ -368,7 +488,7 @@ impl Engine {
             until = last.seq;
             self.metrics.engine_takes(&slice);
             self.fold_in(&slice, &mut taken)?;
-            more = slice.len() == SLICE;
+            more = read == SLICE || slice.len() < read;
             if !more {
                 break;
             }
@@ -390,10 +510,29 @@ impl Engine {
         timely.map(|logged| logged.event.time()).max().max(self.newest)
     }
 
-    /// Whether the window begins later once this is taken in.
+    /// Whether the window begins later once this is taken in, or more is frozen.
     fn moves_on(&self, slice: &[Logged]) -> bool {
-        let from = |newest: Option<Time>| newest.map(|time| self.model.settings.window_from(time));
-        from(self.newest_with(slice)) != from(self.newest)
+        self.stand(self.newest_with(slice)) != self.stand(self.newest)
+    }
+
+    /// From when on things are in the window, and from when on they are judged.
+    fn stand(&self, newest: Option<Time>) -> Option<(Time, Time)> {
+        let settings = &self.model.settings;
+        newest.map(|newest| (settings.window_from(newest), settings.frozen_before(newest)))
+    }
+
+    /// How many events from the first on may be taken in at once: the window stands still after the
+    /// first. What is read at once may be of many days, and each is to be judged in its own window.
+    fn steady(&self, slice: &[Logged]) -> usize {
+        let (mut newest, mut first) = (self.newest, None);
+        let moves = |logged: &Logged| {
+            if !logged.late {
+                newest = newest.max(Some(logged.event.time()));
+            }
+            let stand = self.stand(newest);
+            *first.get_or_insert(stand) != stand
+        };
+        slice.iter().position(moves).unwrap_or(slice.len())
     }
 
     fn move_on(&mut self, slice: &[Logged]) -> Result<(), StoreError> {

@@ -18,8 +18,8 @@ const PROBES: u64 = 8;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filters {
     filters: Vec<Seen>,
-    /// Which of them differ from what is written.
-    unwritten: Vec<usize>,
+    /// The numbers of those that differ from what is written.
+    unwritten: Vec<u32>,
 }
 
 impl Filters {
@@ -38,14 +38,11 @@ impl Filters {
 
     /// Remembers an alert that began then.
     pub(super) fn insert(&mut self, identity: &EventId, starts_at: Time) {
-        let full = |filter: &Seen| filter.count >= capacity(filter.id);
-        if self.filters.last().is_none_or(full) {
-            let id = u32::try_from(self.filters.len()).unwrap_or(u32::MAX);
-            let bytes = usize::try_from(capacity(id) * BITS / 8).unwrap_or(usize::MAX);
-            let bits = vec![0; bytes];
+        if self.filters.last().is_none_or(is_full) {
+            let id = self.filters.last().map_or(0, |last| last.id.saturating_add(1));
+            let bits = vec![0; bytes_after(self.filters.len())];
             self.filters.push(Seen { id, newest: starts_at, count: 0, bits });
         }
-        let place = self.filters.len().saturating_sub(1);
         let Some(filter) = self.filters.last_mut() else { return };
         for (byte, bit) in probes(identity, filter.bits.len()) {
             if let Some(held) = filter.bits.get_mut(byte) {
@@ -54,20 +51,36 @@ impl Filters {
         }
         filter.count += 1;
         filter.newest = filter.newest.max(starts_at);
-        if self.unwritten.last() != Some(&place) {
-            self.unwritten.push(place);
+        if self.unwritten.last() != Some(&filter.id) {
+            self.unwritten.push(filter.id);
         }
+    }
+
+    /// Forgets those that hold nothing from a time on; their numbers. The last one stays, so that no
+    /// number is given twice.
+    pub(super) fn forget_before(&mut self, from: Time) -> Vec<u32> {
+        let last = self.filters.last().map(|last| last.id);
+        let is_old = |filter: &Seen| filter.newest < from && Some(filter.id) != last;
+        let gone = self.filters.iter().filter(|filter| is_old(filter)).map(|one| one.id).collect();
+        self.filters.retain(|filter| !is_old(filter));
+        gone
     }
 
     /// What differs from what is written.
     pub(super) fn take_unwritten(&mut self) -> Vec<Seen> {
-        let places = std::mem::take(&mut self.unwritten).into_iter();
-        places.filter_map(|place| self.filters.get(place).cloned()).collect()
+        let unwritten = std::mem::take(&mut self.unwritten);
+        self.filters.iter().filter(|filter| unwritten.contains(&filter.id)).cloned().collect()
     }
 }
 
-fn capacity(id: u32) -> u64 {
-    FIRST << id.min(20)
+fn is_full(filter: &Seen) -> bool {
+    let bytes = u64::try_from(filter.bits.len()).unwrap_or(u64::MAX);
+    filter.count >= bytes.saturating_mul(8) / BITS
+}
+
+/// How large a filter is that follows so many.
+fn bytes_after(filters: usize) -> usize {
+    usize::try_from((FIRST << filters.min(20)) * BITS / 8).unwrap_or(usize::MAX)
 }
 
 /// The bytes and the bits in them that stand for an alert. Its identity is a hash already: two
@@ -145,6 +158,20 @@ mod tests {
         assert_eq!(written(), [1]);
         drop(filters.take_unwritten());
         assert_eq!(filters.take_unwritten(), []);
+    }
+
+    #[test]
+    fn a_filter_that_holds_nothing_new_is_forgotten_and_its_number_not_given_again() {
+        let first = u32::try_from(FIRST).unwrap();
+        let mut filters = holding(first + 1);
+        assert_eq!(filters.forget_before(at(first - 1)), [0_u32; 0], "one of it is as new");
+        assert_eq!(filters.forget_before(at(first)), [0]);
+        assert!(filters.may_hold(&identity(first)));
+        assert_eq!(filters.forget_before(at(2 * first)), [0_u32; 0], "the last stays");
+        (first..=3 * first).for_each(|n| filters.insert(&identity(n), at(n)));
+        let ids: Vec<_> = filters.filters.iter().map(|seen| seen.id).collect();
+        assert_eq!(ids, [1, 2]);
+        assert_eq!(filters.filters[1].bits.len(), filters.filters[0].bits.len());
     }
 
     proptest! {

@@ -219,17 +219,19 @@ impl Firings {
     /// Takes in one firing; whether it tells anything new.
     pub fn join(&mut self, starts_at: Time, new: Firing) -> bool {
         let place = self.0.partition_point(|(start, _)| *start < starts_at);
-        match self.0.get_mut(place).filter(|(start, _)| *start == starts_at) {
-            Some((_, held)) => {
-                let before = *held;
-                held.join(&new);
-                *held != before
-            }
-            None => {
-                self.0.insert(place, (starts_at, new));
-                true
-            }
+        let held = self.0.get_mut(place).filter(|(start, _)| *start == starts_at);
+        if let Some((_, held)) = held {
+            let before = *held;
+            held.join(&new);
+            return *held != before;
         }
+        self.0.insert(place, (starts_at, new));
+        true
+    }
+
+    /// Leaves out what began before.
+    pub fn forget_before(&mut self, from: Time) {
+        self.0.retain(|(starts_at, _)| *starts_at >= from);
     }
 
     /// Each firing with its start.

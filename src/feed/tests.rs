@@ -119,6 +119,7 @@ fn incident(answer: Answer) -> Incident {
         cleared: Vec::new(),
         responses: Vec::new(),
         impact: Vec::new(),
+        frozen: false,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     reply::{ApiError, json, typed},
 };
 use crate::clock;
-use crate::event::show_time;
+use crate::event::{Time, show_time};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format.
@@ -57,6 +57,7 @@ impl Api {
             let end = engine.log().end()?;
             metrics.engine_lags(end.0.saturating_sub(engine.assessed().0));
             metrics.store_holds("log", engine.log().size()?);
+            metrics.log_begins(engine.log().oldest(Time::MIN_UTC, end)?);
             metrics.store_holds("state", engine.state().size()?);
             metrics.text().map_err(|error| {
                 tracing::error!(%error, "the metrics cannot be written");

@@ -254,7 +254,8 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
     let gaps = moment.gaps(from, incident.ended_at.unwrap_or(moment.at))?;
     let entries = timeline::entries(&incident, &symptoms, &changes, &notes, moment.at);
     let entries = timeline::with_gaps(entries, &gaps, from);
-    Ok(Timeline { incident: Some(incident.id), entries, truncated })
+    let frozen = incident.frozen;
+    Ok(Timeline { incident: Some(incident.id), entries, truncated, frozen })
 }
 
 fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiError> {
@@ -274,7 +275,7 @@ fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiErro
     entries.retain(|entry| start <= entry.at && entry.at <= end);
     let entries = timeline::with_gaps(entries, &moment.gaps(start, end)?, start);
     let truncated = more_symptoms || more_changes || more_notes;
-    Ok(Timeline { incident: None, entries, truncated })
+    Ok(Timeline { incident: None, entries, truncated, frozen: false })
 }
 
 /// The notes of a range, and whether there may be more than are taken.

@@ -185,6 +185,12 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::unavailable(error.to_string(), SOON),
+            StoreError::Dropped { .. } => {
+                let detail = format!("an answer as of then takes more: {error}");
+                let mut gone = Self::new(StatusCode::GONE, detail);
+                gone.0.field = Some("at".to_owned());
+                gone.hint("ask without `at`: incidents of then are kept as they were told last")
+            }
             StoreError::Unavailable(_) | StoreError::Unsynced { .. } => {
                 tracing::error!(%error, "a store cannot be used");
                 Self::unavailable("the store is not available", LATER)

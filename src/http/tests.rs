@@ -29,7 +29,7 @@ use crate::{
     feed::{Carries, Expected, FeedName},
     hearing::Hearing,
     metrics::Metrics,
-    store::{Log, Seq, SqliteLog, SqliteRecords, SqliteState, State},
+    store::{Log, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State},
 };
 
 const BODY_MAX: usize = 64 << 10;
@@ -83,16 +83,16 @@ impl Daemon {
         let (assessed, assessed_so_far) = watch::channel(Seq(0));
         let (ready, readiness) = watch::channel(false);
         let log = log(Arc::new(on_disk));
-        let records = Arc::new(SqliteRecords::open(dir.path()).unwrap());
+        let records: Arc<dyn Records> = Arc::new(SqliteRecords::open(dir.path()).unwrap());
         let an_hour_ago = clock::now() - TimeDelta::hours(1);
-        let hearing = Arc::new(Hearing::new(records, expected, an_hour_ago).unwrap());
+        let hearing = Arc::new(Hearing::new(Arc::clone(&records), expected, an_hour_ago).unwrap());
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
         let (models, model) = watch::channel(model);
         let admission = Admission { tokens, body_bytes_max: BODY_MAX };
         let (admissions, admission) = watch::channel(Arc::new(admission));
         let (reload, reloads) = mpsc::channel(1);
         let api = Api::new(Parts {
-            engine: Handle::new(model, Arc::clone(&log), contract, assessed_so_far),
+            engine: Handle::new(model, Arc::clone(&log), contract, records, assessed_so_far),
             hearing,
             metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
             admission,

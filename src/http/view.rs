@@ -75,6 +75,8 @@ pub(super) struct Cause {
     suspects: Vec<Suspect>,
     cleared: Vec<Cleared>,
     responses: Vec<ChangeId>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    frozen: bool,
 }
 
 impl From<Incident> for Cause {
@@ -87,6 +89,7 @@ impl From<Incident> for Cause {
             suspects: incident.suspects,
             cleared: incident.cleared,
             responses: incident.responses,
+            frozen: incident.frozen,
         }
     }
 }
@@ -112,4 +115,7 @@ pub(super) struct Timeline {
     pub(super) entries: Vec<Entry>,
     /// There was more than is told: ask for less.
     pub(super) truncated: bool,
+    /// The incident is frozen: of its symptoms, changes and notes those are told that are still held.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) frozen: bool,
 }

@@ -93,5 +93,6 @@ fn incident(seconds: i64, answer: Answer, suspects: &[&str]) -> Incident {
         }],
         responses: Vec::new(),
         impact: Vec::new(),
+        frozen: false,
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 
 pub use self::{
     paging::EXAMINED_MAX,
-    records::{Attempt, Awake, Claim, Feed, Notice, NoticeId, Outgoing, Published, Records},
+    records::{Attempt, Awake, Claim, Daily, Feed, Notice, NoticeId, Outgoing, Published, Records},
     sqlite::{Limits, SqliteLog, SqliteRecords, SqliteState},
     stored::Stored,
 };
@@ -31,7 +31,7 @@ use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept},
     event::{
         Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Outlook,
-        Time,
+        Time, show_time,
     },
 };
 
@@ -100,6 +100,12 @@ pub enum StoreError {
         /// As a sentence about the file: whose it is.
         why: String,
     },
+    /// It takes events that were dropped by age.
+    #[error("events from before {} are no longer held", show_time(*held_from))]
+    Dropped {
+        /// From when on events are held.
+        held_from: Time,
+    },
 }
 
 /// The log: the truth. What it holds stays; only an alert's report makes way for one that holds longer.
@@ -144,6 +150,13 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The oldest event time from `from` on, of events that are not late and were there at position
     /// `until`.
     fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError>;
+
+    /// Drops events from before a time that were there at position `until`, at most `limit` of them;
+    /// how many. Blocks.
+    fn forget(&self, before: Time, until: Seq, limit: usize) -> Result<usize, StoreError>;
+
+    /// From when on it holds all events, if any were dropped.
+    fn held_from(&self) -> Result<Option<Time>, StoreError>;
 
     /// How many events it holds, and how many bytes of disk.
     fn size(&self) -> Result<Size, StoreError>;
@@ -229,6 +242,19 @@ pub struct Seen {
     pub bits: Vec<u8>,
 }
 
+/// What is to be dropped from the state.
+#[derive(Clone, Debug)]
+pub struct Old {
+    /// What began before this, ...
+    pub held_from: Time,
+    /// ... incidents that began before this, ...
+    pub judged_from: Time,
+    /// ... and these filters, by their numbers; ...
+    pub seen: Vec<u32>,
+    /// ... of the others at most so many at once.
+    pub limit: usize,
+}
+
 /// A page of a list: a range of start times, from where, and how many.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
@@ -312,6 +338,15 @@ pub trait State: fmt::Debug + Send + Sync {
 
     /// Forgets everything, position included.
     fn clear(&self) -> Result<(), StoreError>;
+
+    /// Drops what is old; how many rows.
+    fn forget(&self, old: &Old) -> Result<usize, StoreError>;
+
+    /// When the first symptom from `from` on began.
+    fn first_symptom(&self, from: Time) -> Result<Option<Time>, StoreError>;
+
+    /// The start of the day that a time is in, and how many symptoms of each family began on it.
+    fn daily(&self, of: Time) -> Result<(Time, Vec<Daily>), StoreError>;
 
     /// How much it holds.
     fn size(&self) -> Result<Size, StoreError>;

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Size, StoreError};
+use super::{Page, Paged, Size, StoreError};
 use crate::{
-    correlate::{Answer, Incident, IncidentId},
+    correlate::{Answer, FamilyKey, Incident, IncidentId, Told},
     event::{ChangeId, EpisodeId, Time},
     feed::{FeedName, Gap, Heard},
 };
@@ -125,6 +125,19 @@ pub struct Awake {
     pub until: Time,
 }
 
+/// How often one family fired on one day.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Daily {
+    /// The day's start.
+    pub day: Time,
+    /// The family's key.
+    pub family: FamilyKey,
+    /// So many of its symptoms began then, ...
+    pub symptoms: u64,
+    /// ... and they held so many alerts.
+    pub alerts: u64,
+}
+
 /// The records: appended, and kept when the state goes.
 pub trait Records: fmt::Debug + Send + Sync {
     /// What was told since then, oldest first.
@@ -154,6 +167,29 @@ pub trait Records: fmt::Debug + Send + Sync {
 
     /// The recorded gaps that reach into a time, by start.
     fn gaps(&self, from: Time, to: Time) -> Result<Vec<Gap>, StoreError>;
+
+    /// Keeps incidents as they are now, with their alerts; with `before`, these were the last of all
+    /// that began before that. One that is kept already stays as it was.
+    fn freeze(&self, incidents: &[Told], before: Option<Time>) -> Result<(), StoreError>;
+
+    /// All incidents that began before this are kept here, if any are.
+    fn frozen_before(&self) -> Result<Option<Time>, StoreError>;
+
+    /// The incident that is kept under this id, or the one that one of its alerts is in.
+    fn frozen(&self, id: &str) -> Result<Option<Told>, StoreError>;
+
+    /// As [`View::incidents`](super::View::incidents), of those that are kept.
+    fn frozen_incidents(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Incident) -> bool,
+    ) -> Result<Paged<Incident>, StoreError>;
+
+    /// Keeps daily counts; what was counted of a family and a day stays.
+    fn count(&self, counts: &[Daily]) -> Result<(), StoreError>;
+
+    /// The counts of days that began in a time, by day.
+    fn counts(&self, from: Time, to: Time) -> Result<Vec<Daily>, StoreError>;
 
     /// How much it holds.
     fn size(&self) -> Result<Size, StoreError>;

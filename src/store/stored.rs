@@ -1,19 +1,21 @@
-//! What can be asked of the two stores together: the state says what belongs to what, the log what
-//! each alert said.
+//! What can be asked of the stores together: the state says what belongs to what, the log what each
+//! alert said, and the records what was said of incidents whose events are dropped.
 
-use super::{FiringRow, Log, Page, Paged, State, StoreError, View, paging::fill};
+use super::{FiringRow, Log, Page, Paged, Records, State, StoreError, View, paging::fill};
 use crate::{
     correlate::{Family, Incident, IncidentId},
     event::{Change, ChangeId, Episode, EpisodeId, Event, Mapping, Note, Stretch, Time},
 };
 
-/// Both stores, and how labels become scope.
+/// The stores, and how labels become scope.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored<'a> {
     /// What was made of the log.
     pub state: &'a dyn State,
     /// What was said.
     pub log: &'a dyn Log,
+    /// What was kept of what is no longer there.
+    pub records: &'a dyn Records,
     /// How labels become scope.
     pub mapping: &'a Mapping,
 }
@@ -32,6 +34,18 @@ impl Stored<'_> {
         Ok(Some(Episode::new(&report, self.mapping, &stretch)))
     }
 
+    /// The incident of this id. One that is frozen stays as it was, whatever is made of its events
+    /// once more.
+    fn told(&self, id: &str) -> Result<Option<Incident>, StoreError> {
+        // In this order: what leaves the state is in the records by then.
+        let held = self.state.incident(id)?;
+        if let Some(frozen) = self.records.frozen(id)? {
+            return Ok(Some(frozen.incident));
+        }
+        let before = self.records.frozen_before()?;
+        Ok(held.filter(|held| before.is_none_or(|before| held.started_at >= before)))
+    }
+
     fn holder(&self, row: &FiringRow) -> Result<Option<IncidentId>, StoreError> {
         self.state.holder(row.family, row.starts_at)
     }
@@ -43,17 +57,33 @@ impl View for Stored<'_> {
         page: &Page,
         keep: &dyn Fn(&Incident) -> bool,
     ) -> Result<Paged<Incident>, StoreError> {
-        self.state.incidents(page, keep)
+        // In this order: what leaves the state is in the records by then.
+        let Paged { mut items, next } = self.state.incidents(page, keep)?;
+        let Some(before) = self.records.frozen_before()? else { return Ok(Paged { items, next }) };
+        items.retain(|incident| incident.started_at >= before);
+        if next.as_ref().is_some_and(|(start, _)| *start >= before) {
+            return Ok(Paged { items, next });
+        }
+        let limit = page.limit.saturating_sub(items.len());
+        if limit == 0 {
+            // What is frozen comes after all of them.
+            let next = items.last().map(|last| (last.started_at, last.id.0.clone()));
+            return Ok(Paged { items, next });
+        }
+        let rest = Page { limit, ..page.clone() };
+        let frozen = self.records.frozen_incidents(&rest, keep)?;
+        items.extend(frozen.items);
+        Ok(Paged { items, next: frozen.next })
     }
 
     fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
         if let Some(row) = self.state.firing(&EpisodeId(id.to_owned()))? {
             return match self.holder(&row)? {
-                Some(holder) => self.state.incident(&holder.0),
+                Some(holder) => self.told(&holder.0),
                 None => Ok(None),
             };
         }
-        self.state.incident(id)
+        self.told(id)
     }
 
     fn changes(
@@ -96,7 +126,10 @@ impl View for Stored<'_> {
     }
 
     fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
-        self.state.members(incident, limit)
+        match self.records.frozen(&incident.0)? {
+            Some(frozen) => Ok(frozen.alerts.into_iter().take(limit).collect()),
+            None => self.state.members(incident, limit),
+        }
     }
 
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError> {

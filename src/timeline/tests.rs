@@ -141,6 +141,7 @@ fn incident(symptoms: &[Family]) -> Incident {
         cleared: Vec::new(),
         responses: Vec::new(),
         impact: Vec::new(),
+        frozen: false,
     }
 }
 

@@ -240,6 +240,11 @@ impl Daemon {
         self.program.lock().unwrap().wait_for(marker)
     }
 
+    /// The same; nothing when the daemon ends without it.
+    pub(crate) fn find(&self, marker: &str) -> Option<String> {
+        self.program.lock().unwrap().find(marker)
+    }
+
     /// Sends this token from now on.
     pub(crate) fn use_token(&mut self, token: &str) {
         self.token = Some(token.to_owned());

@@ -17,6 +17,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod days;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod disk;
@@ -47,7 +49,11 @@ mod orders;
 #[cfg(test)]
 mod real_programs;
 #[cfg(test)]
+mod rebuild;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod rust_text;
 #[cfg(test)]

@@ -28,7 +28,7 @@ use warp::{
 
 use crate::{
     founding::founding,
-    harness::{DEADLINE, Daemon},
+    harness::{DEADLINE, Daemon, antecede},
 };
 
 /// The bytes of the secret, and how it is written into a file.
@@ -300,6 +300,27 @@ fn a_state_that_is_built_anew_tells_nothing() {
         // The last two are gone already where the daemon ended well.
         drop(fs::remove_file(daemon.dir().join("data").join(name)));
     }
+    daemon.restart();
+    assert_silent_until_something_breaks(&daemon, &hook, "elsewhere");
+}
+
+#[test]
+fn a_rebuild_tells_nobody() {
+    let hook = Hook::start(&[]);
+    let mut daemon = daemon(hook.address, "", &[]);
+    break_something(&daemon, "here");
+    assert!(hook.next().gist().ends_with(" deploy-here"));
+    assert!(daemon.stop().success());
+    let config = daemon.dir().join("antecede.toml");
+    let mut rebuild = antecede();
+    rebuild.arg("rebuild").arg("--config").arg(&config);
+    rebuild.arg("--data-dir").arg(daemon.dir().join("data"));
+    let output = rebuild.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "made the state anew of 3 events, none of which had come late: 1 incidents\n"
+    );
     daemon.restart();
     assert_silent_until_something_breaks(&daemon, &hook, "elsewhere");
 }

@@ -133,6 +133,14 @@ impl Log for FullLog {
         self.0.oldest(from, until)
     }
 
+    fn forget(&self, before: Time, until: Seq, limit: usize) -> Result<usize, StoreError> {
+        self.0.forget(before, until, limit)
+    }
+
+    fn held_from(&self) -> Result<Option<Time>, StoreError> {
+        self.0.held_from()
+    }
+
     fn size(&self) -> Result<Size, StoreError> {
         self.0.size()
     }

@@ -161,6 +161,7 @@ pub(super) fn incident() -> Incident {
         cleared: Vec::new(),
         responses: Vec::new(),
         impact: vec![impact],
+        frozen: false,
     }
 }
 

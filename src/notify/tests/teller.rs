@@ -43,8 +43,8 @@ pub(super) fn parts(dir: &Path, state: &Arc<SqliteState>, records: &Arc<SqliteRe
     };
     let kept: Arc<dyn Records> = Arc::<SqliteRecords>::clone(records);
     Parts {
-        hearing: Arc::new(Hearing::new(kept, &[silent], at(-3_600)).unwrap()),
-        engine: Handle::new(watch::channel(model).1, log, contract, assessed),
+        hearing: Arc::new(Hearing::new(Arc::clone(&kept), &[silent], at(-3_600)).unwrap()),
+        engine: Handle::new(watch::channel(model).1, log, contract, kept, assessed),
         records: Arc::<SqliteRecords>::clone(records),
         metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
         posted: Arc::new(Notify::new()),

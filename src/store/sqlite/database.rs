@@ -148,6 +148,19 @@ impl Schema {
 const SUFFIXES: [&str; 3] = ["db", "db-wal", "db-journal"];
 
 impl Schema {
+    /// Removes the files, for good: no power cut brings them back.
+    pub(super) fn remove(&self, dir: &Path) -> Result<(), StoreError> {
+        let _lock = Lock::take(&dir.join(self.name).with_extension("lock"))?;
+        let removed = || -> io::Result<()> {
+            // The database last: a write-ahead log without one says that something is missing.
+            for suffix in SUFFIXES.iter().rev() {
+                absent_is_fine(remove(&dir.join(self.name).with_extension(suffix)))?;
+            }
+            File::open(dir)?.sync_all()
+        };
+        removed().map_err(|error| StoreError::Unavailable(format!("{}: {error}", dir.display())))
+    }
+
     /// Puts the files out of the way, over those that were put there before; where the database is
     /// now.
     pub(super) fn set_aside(&self, dir: &Path) -> Result<PathBuf, StoreError> {

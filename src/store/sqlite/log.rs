@@ -4,7 +4,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        mpsc::{SyncSender, TrySendError},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
 };
 
@@ -19,7 +19,7 @@ use super::{
     limit_of,
     reading::Readers,
     row_of, seq_of, size_of,
-    writer::{self, Ledger, Request, Row, Writer, stopped},
+    writer::{self, Ledger, Request, Row, Task, Writer, stopped},
 };
 use crate::{
     event::{Event, EventId, Time, micros, time_of_micros},
@@ -29,7 +29,11 @@ use crate::{
 pub(super) const SCHEMA: Schema = Schema {
     name: "log",
     application_id: i32::from_be_bytes(*b"antL"),
-    migrations: &[include_str!("schema/log_1.sql"), include_str!("schema/log_2.sql")],
+    migrations: &[
+        include_str!("schema/log_1.sql"),
+        include_str!("schema/log_2.sql"),
+        include_str!("schema/log_3.sql"),
+    ],
     synchronous: "EXTRA",
     cache_kib: 8 << 10,
     checkpoint_pages: 4_096,
@@ -41,7 +45,7 @@ pub struct SqliteLog {
     // Fields are dropped in this order: readers first, so that the writer is the last to close the
     // file and leaves it whole; the queue next, whose end is the writer's.
     readers: Readers,
-    queue: SyncSender<Request>,
+    queue: SyncSender<Task>,
     room: Arc<Semaphore>,
     limits: Limits,
     tail: watch::Receiver<Seq>,
@@ -86,11 +90,39 @@ impl SqliteLog {
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let room = room.map_err(|_no_room| StoreError::Full)?;
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Request { rows, room, answer }) {
+        match self.queue.try_send(Task::Append(Request { rows, room, answer })) {
             Ok(()) => Ok(answered),
             Err(TrySendError::Full(_)) => Err(StoreError::Full),
             Err(TrySendError::Disconnected(_)) => Err(stopped()),
         }
+    }
+
+    /// Puts the log in event order as far as events came late, so that none is late any more; how many
+    /// were. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be written: it is as it was.
+    pub fn put_in_order(&self) -> Result<u64, StoreError> {
+        self.ask(Ledger::put_in_order)
+    }
+
+    /// Has the writer do something, and waits for it.
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = sync_channel(1);
+        let work = move |ledger: &mut Ledger, tail: &watch::Sender<Seq>| {
+            let done = work(ledger);
+            tail.send_replace(ledger.end());
+            let outcome = done.as_ref().map(drop).map_err(StoreError::clone);
+            // Whoever asked may be gone; what was done stays.
+            drop(answer.send(done));
+            outcome
+        };
+        let asked = self.queue.send(Task::Work(Box::new(work)));
+        asked.map_err(|_gone| stopped())?;
+        answered.recv().unwrap_or_else(|_gone| Err(stopped()))
     }
 }
 
@@ -171,6 +203,18 @@ impl Log for SqliteLog {
             )?;
             let oldest = query.query_row((micros(from), row_of(until)), |row| row.get(0));
             Ok(oldest.optional()?.map(time_of_micros))
+        })
+    }
+
+    fn forget(&self, before: Time, until: Seq, limit: usize) -> Result<usize, StoreError> {
+        self.ask(move |ledger| ledger.forget(before, until, limit))
+    }
+
+    fn held_from(&self) -> Result<Option<Time>, StoreError> {
+        self.readers.read(|connection| {
+            let sql = "SELECT held_from FROM head";
+            let held_from = connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
+            Ok(held_from.map(|at: Option<i64>| at.map(time_of_micros))?)
         })
     }
 

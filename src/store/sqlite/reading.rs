@@ -10,6 +10,13 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
 use super::{Failure, StoreError};
+use crate::{
+    event::{micros, time_of_micros},
+    store::{
+        Page, Paged,
+        paging::{Key, fill},
+    },
+};
 
 /// So many connections are kept for the next reader.
 const IDLE_MAX: usize = 8;
@@ -46,6 +53,34 @@ impl Readers {
             answer
         });
         answer.map_err(|failure| self.tell(failure.at(&self.path)))
+    }
+
+    /// A page of one table, whose index is named after it.
+    pub(super) fn list<T>(
+        &self,
+        (table, columns): (&str, &str),
+        page: &Page,
+        read: impl Fn(&rusqlite::Row<'_>, &str) -> Result<T, Failure>,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Paged<T>, StoreError> {
+        let end = page.end.map_or(i64::MAX, micros);
+        let start = page.start.map_or(i64::MIN, micros);
+        let after = page.after.as_ref();
+        let (after, after_id) = after.map_or((i64::MAX, ""), |(at, id)| (micros(*at), id));
+        self.read(|connection| {
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT starts_at, id, {columns} FROM {table} INDEXED BY {table}_order \
+                 WHERE starts_at <= ?1 AND (starts_at < ?2 OR id < ?3) \
+                 AND (ends_at IS NULL OR ends_at >= ?4) ORDER BY starts_at DESC, id DESC",
+            ))?;
+            let range = (end.min(after), after, after_id, start);
+            let rows = query.query_and_then(range, |row| -> Result<(Key, T), Failure> {
+                let (start, id) = (time_of_micros(row.get(0)?), row.get::<_, String>(1)?);
+                let item = read(row, &id)?;
+                Ok(((start, id), item))
+            })?;
+            fill(page.limit, rows, keep)
+        })
     }
 
     fn tell(&self, error: StoreError) -> StoreError {

@@ -14,21 +14,22 @@ use super::{
     database::{Database, Schema},
     limit_of,
     reading::Readers,
-    size_of,
+    row_of, size_of,
 };
 use crate::{
-    correlate::IncidentId,
+    correlate::{Incident, IncidentId, Told},
     event::{EpisodeId, Time, micros, time_of_micros},
     feed::{FeedName, Gap, Heard},
     store::{
-        Attempt, Awake, Feed, Notice, NoticeId, Outgoing, Published, Records, Size, StoreError,
+        Attempt, Awake, Daily, Feed, Notice, NoticeId, Outgoing, Page, Paged, Published, Records,
+        Seq, Size, StoreError,
     },
 };
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "records",
     application_id: i32::from_be_bytes(*b"antR"),
-    migrations: &[include_str!("schema/records_1.sql")],
+    migrations: &[include_str!("schema/records_1.sql"), include_str!("schema/records_2.sql")],
     synchronous: "FULL",
     cache_kib: 2 << 10,
     checkpoint_pages: 1_000,
@@ -183,10 +184,74 @@ impl Records for SqliteRecords {
         })
     }
 
+    fn freeze(&self, incidents: &[Told], before: Option<Time>) -> Result<(), StoreError> {
+        self.writer().write(|transaction| {
+            incidents.iter().try_for_each(|told| put_frozen(transaction, told))?;
+            if let Some(before) = before {
+                let sql = "INSERT OR REPLACE INTO frozen_before (only_row, at) VALUES (1, ?1)";
+                transaction.prepare_cached(sql)?.execute([micros(before)])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn frozen_before(&self) -> Result<Option<Time>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached("SELECT at FROM frozen_before")?;
+            let before = query.query_row([], |row| row.get(0)).optional()?;
+            Ok(before.map(time_of_micros))
+        })
+    }
+
+    fn frozen(&self, id: &str) -> Result<Option<Told>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT body FROM frozen WHERE id = ?1 OR id = \
+                 (SELECT incident FROM frozen_alert WHERE alert = ?1)",
+            )?;
+            let mut found = query.query_and_then([id], frozen)?;
+            found.next().transpose()
+        })
+    }
+
+    fn frozen_incidents(
+        &self,
+        page: &Page,
+        keep: &dyn Fn(&Incident) -> bool,
+    ) -> Result<Paged<Incident>, StoreError> {
+        let read = |row: &Row<'_>, _: &str| frozen_body(row, 2).map(|told| told.incident);
+        self.readers.list(("frozen", "body"), page, read, keep)
+    }
+
+    fn count(&self, counts: &[Daily]) -> Result<(), StoreError> {
+        self.writer().write(|transaction| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO daily (day, family, symptoms, alerts) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO NOTHING",
+            )?;
+            for Daily { day, family, symptoms, alerts } in counts {
+                let (symptoms, alerts) = (row_of(Seq(*symptoms)), row_of(Seq(*alerts)));
+                insert.execute((micros(*day), json(family)?, symptoms, alerts))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn counts(&self, from: Time, to: Time) -> Result<Vec<Daily>, StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT day, family, symptoms, alerts FROM daily \
+                 WHERE day BETWEEN ?1 AND ?2 ORDER BY day, family",
+            )?;
+            query.query_and_then((micros(from), micros(to)), daily)?.collect()
+        })
+    }
+
     fn size(&self) -> Result<Size, StoreError> {
         let rows = self.readers.read(|connection| {
             let sql = "SELECT (SELECT count(*) FROM published) + (SELECT count(*) FROM outbox) \
-                 + (SELECT count(*) FROM feed) + (SELECT count(*) FROM gap)";
+                 + (SELECT count(*) FROM feed) + (SELECT count(*) FROM gap) \
+                 + (SELECT count(*) FROM frozen) + (SELECT count(*) FROM daily)";
             Ok(connection.query_row(sql, [], |row| row.get(0))?)
         })?;
         Ok(size_of(self.readers.path(), rows))
@@ -202,6 +267,40 @@ fn forget_before(connection: &Connection, before: Time) -> rusqlite::Result<()> 
         connection.prepare_cached(sql)?.execute([micros(before)])?;
     }
     Ok(())
+}
+
+fn put_frozen(connection: &Connection, told: &Told) -> Result<(), Failure> {
+    let Told { incident, alerts } = told;
+    // What was still going on is listed with what went on when its last symptom began.
+    let end = incident.end().unwrap_or(incident.latest_at.max(incident.started_at));
+    let sql = "INSERT INTO frozen (id, starts_at, ends_at, body) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT DO NOTHING";
+    let row = (&incident.id.0, micros(incident.started_at), micros(end), json(told)?);
+    connection.prepare_cached(sql)?.execute(row)?;
+    let sql = "INSERT INTO frozen_alert (alert, incident) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    let mut insert = connection.prepare_cached(sql)?;
+    alerts.iter().try_for_each(|alert| insert.execute((&alert.0, &incident.id.0)).map(drop))?;
+    Ok(())
+}
+
+fn frozen(row: &Row<'_>) -> Result<Told, Failure> {
+    frozen_body(row, 0)
+}
+
+fn frozen_body(row: &Row<'_>, column: usize) -> Result<Told, Failure> {
+    let body = row.get_ref(column)?.as_bytes().unwrap_or_default();
+    parse(body, || "a frozen incident".to_owned())
+}
+
+fn daily(row: &Row<'_>) -> Result<Daily, Failure> {
+    let day: i64 = row.get("day")?;
+    let family = row.get_ref("family")?.as_bytes().unwrap_or_default();
+    Ok(Daily {
+        day: time_of_micros(day),
+        family: parse(family, || format!("a count of day {day}"))?,
+        symptoms: count_of(row.get("symptoms")?),
+        alerts: count_of(row.get("alerts")?),
+    })
 }
 
 fn put_feed(connection: &Connection, name: &FeedName, heard: &Heard) -> Result<(), Failure> {

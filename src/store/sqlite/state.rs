@@ -5,25 +5,26 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{NaiveTime, TimeDelta};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Failure,
+    Failure, count_of,
     database::{Database, Schema},
     limit_of,
     reading::Readers,
     row_of, seq_of, size_of,
 };
 use crate::{
-    correlate::{Family, FamilyRef, Incident, IncidentId, Kept, family_id},
+    correlate::{Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
     event::{
         Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Outlook,
         Time, micros, time_of_micros,
     },
     store::{
-        FiringRow, Page, Paged, Position, Seen, Seq, Size, State, StateBatch, StoreError,
-        paging::{EXAMINED_MAX, Key, fill},
+        Daily, FiringRow, Old, Page, Paged, Position, Seen, Seq, Size, State, StateBatch,
+        StoreError, paging::EXAMINED_MAX,
     },
 };
 
@@ -64,6 +65,14 @@ impl SqliteState {
         SCHEMA.set_aside(dir)
     }
 
+    /// Removes a state that is to be made anew from the log.
+    ///
+    /// # Errors
+    /// Somebody has it open, or the directory cannot be written.
+    pub fn remove(dir: &Path) -> Result<(), StoreError> {
+        SCHEMA.remove(dir)
+    }
+
     /// Resolves when somebody came upon damage in it, with what it is.
     pub fn damage(&self) -> impl Future<Output = StoreError> + Send + use<> {
         self.readers.damage()
@@ -87,34 +96,6 @@ impl SqliteState {
 
     fn writer(&self) -> MutexGuard<'_, Database> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A page of one table.
-    fn list<T>(
-        &self,
-        (table, columns): (&str, &str),
-        page: &Page,
-        read: impl Fn(&rusqlite::Row<'_>, &str) -> Result<T, Failure>,
-        keep: impl Fn(&T) -> bool,
-    ) -> Result<Paged<T>, StoreError> {
-        let end = page.end.map_or(i64::MAX, micros);
-        let start = page.start.map_or(i64::MIN, micros);
-        let after = page.after.as_ref();
-        let (after, after_id) = after.map_or((i64::MAX, ""), |(at, id)| (micros(*at), id));
-        self.readers.read(|connection| {
-            let mut query = connection.prepare_cached(&format!(
-                "SELECT starts_at, id, {columns} FROM {table} INDEXED BY {table}_order \
-                 WHERE starts_at <= ?1 AND (starts_at < ?2 OR id < ?3) \
-                 AND (ends_at IS NULL OR ends_at >= ?4) ORDER BY starts_at DESC, id DESC",
-            ))?;
-            let range = (end.min(after), after, after_id, start);
-            let rows = query.query_and_then(range, |row| -> Result<(Key, T), Failure> {
-                let (start, id) = (time_of_micros(row.get(0)?), row.get::<_, String>(1)?);
-                let item = read(row, &id)?;
-                Ok(((start, id), item))
-            })?;
-            fill(page.limit, rows, keep)
-        })
     }
 
     /// What all rows of a query say.
@@ -204,6 +185,47 @@ impl State for SqliteState {
         })
     }
 
+    fn forget(&self, old: &Old) -> Result<usize, StoreError> {
+        let mut dropped = 0;
+        self.write(|transaction| {
+            for id in &old.seen {
+                transaction.prepare_cached("DELETE FROM seen WHERE id = ?1")?.execute([id])?;
+            }
+            for (table, key, at) in AGING {
+                let before = if table == "incident" { old.judged_from } else { old.held_from };
+                let sql = format!(
+                    "DELETE FROM {table} WHERE ({key}) IN \
+                     (SELECT {key} FROM {table} WHERE {at} < ?1 ORDER BY {at} LIMIT ?2)"
+                );
+                let rows = (micros(before), limit_of(old.limit - dropped));
+                dropped += transaction.prepare_cached(&sql)?.execute(rows)?;
+            }
+            Ok(())
+        })?;
+        Ok(dropped)
+    }
+
+    fn first_symptom(&self, from: Time) -> Result<Option<Time>, StoreError> {
+        self.readers.read(|connection| {
+            let sql = "SELECT min(starts_at) FROM family WHERE starts_at >= ?1";
+            let first = connection.prepare_cached(sql)?.query_row([micros(from)], |row| row.get(0));
+            Ok(first.map(|at: Option<i64>| at.map(time_of_micros))?)
+        })
+    }
+
+    fn daily(&self, of: Time) -> Result<(Time, Vec<Daily>), StoreError> {
+        let day = of.date_naive().and_time(NaiveTime::MIN).and_utc();
+        let sql = "SELECT min(body), count(*), sum(episodes) FROM family \
+                   WHERE starts_at >= ?1 AND starts_at < ?2 GROUP BY key";
+        let range = (micros(day), micros(day + TimeDelta::days(1)));
+        let counts = self.all(sql, range, |row| {
+            let family: Family = parse(row.get_ref(0)?, || "a family".to_owned())?;
+            let (symptoms, alerts) = (count_of(row.get(1)?), count_of(row.get(2)?));
+            Ok(Daily { day, family: FamilyKey::clone(&family.key), symptoms, alerts })
+        })?;
+        Ok((day, counts))
+    }
+
     fn size(&self) -> Result<Size, StoreError> {
         let rows = self.readers.read(|connection| {
             Ok(connection.query_row(
@@ -221,7 +243,7 @@ impl State for SqliteState {
         page: &Page,
         keep: &dyn Fn(&Incident) -> bool,
     ) -> Result<Paged<Incident>, StoreError> {
-        self.list(("incident", "body"), page, body, keep)
+        self.readers.list(("incident", "body"), page, body, keep)
     }
 
     fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
@@ -238,7 +260,7 @@ impl State for SqliteState {
         page: &Page,
         keep: &dyn Fn(&Change) -> bool,
     ) -> Result<Paged<Change>, StoreError> {
-        self.list(("change", "body"), page, body, keep)
+        self.readers.list(("change", "body"), page, body, keep)
     }
 
     fn change(&self, id: &ChangeId) -> Result<Option<Change>, StoreError> {
@@ -264,7 +286,7 @@ impl State for SqliteState {
         page: &Page,
         keep: &dyn Fn(&Family) -> bool,
     ) -> Result<Paged<Family>, StoreError> {
-        self.list(("family", FAMILY), page, family, keep)
+        self.readers.list(("family", FAMILY), page, family, keep)
     }
 
     fn symptoms(&self, incident: &IncidentId, limit: usize) -> Result<Vec<Family>, StoreError> {
@@ -419,6 +441,16 @@ impl State for SqliteState {
         })
     }
 }
+
+/// What grows old: table, key, and the column of its time.
+const AGING: [(&str, &str, &str); 5] = [
+    ("alert", "starts_at, identity", "starts_at"),
+    ("note", "at, id", "at"),
+    ("family", "id", "starts_at"),
+    // One of which nobody told the end is as old as its start.
+    ("change", "id", "starts_at"),
+    ("incident", "id", "starts_at"),
+];
 
 /// The columns of a firing, in the order in which [`firing`] reads them.
 const FIRING: &str = "starts_at, identity, family, event_at, event, ends_at, expected, first, \

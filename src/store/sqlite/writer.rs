@@ -5,7 +5,8 @@
 //! fails is answered to all in it, changes nothing, and is not the end: the next may do. Only a sync
 //! that fails is the end: the writer does not know any more what a later one vouches for. When all
 //! are answered it copies the write-ahead log into the file, if that is long; SQLite would do so by
-//! itself before they are, and keep quiet about a sync that fails.
+//! itself before they are, and keep quiet about a sync that fails. What else alters the log, dropping
+//! what is old and putting it in order, waits in the same queue for its turn.
 
 use std::{
     path::Path,
@@ -22,9 +23,9 @@ use rusqlite::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::{Failure, StoreError, database::Database, seq_of};
+use super::{Failure, StoreError, count_of, database::Database, limit_of, row_of, seq_of};
 use crate::{
-    event::{Event, EventId, micros},
+    event::{Event, EventId, Time, micros},
     store::{Appended, Seq},
 };
 
@@ -88,6 +89,18 @@ impl Row {
     }
 }
 
+/// What the thread is asked for.
+pub(super) enum Task {
+    /// To add rows.
+    Append(Request),
+    /// To alter the log in another way.
+    Work(Work),
+}
+
+/// Alters the log, and tells of its end, and then whoever asked what came of it.
+pub(super) type Work =
+    Box<dyn FnOnce(&mut Ledger, &watch::Sender<Seq>) -> Result<(), StoreError> + Send>;
+
 /// Rows that somebody waits for.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -142,15 +155,15 @@ impl Drop for Writer {
 pub(super) fn start(
     ledger: Ledger,
     limits: Limits,
-) -> Result<(SyncSender<Request>, Writer), StoreError> {
-    let (queue, requests) = sync_channel(limits.queue_requests);
+) -> Result<(SyncSender<Task>, Writer), StoreError> {
+    let (queue, tasks) = sync_channel(limits.queue_requests);
     let tail = Arc::new(watch::Sender::new(ledger.end()));
     let (failed, failure) = watch::channel(None);
     let moved = Arc::clone(&tail);
     let write = move || {
-        if let Err(why) = write_all(ledger, &requests, limits, &moved) {
+        if let Err(why) = write_all(ledger, &tasks, limits, &moved) {
             // Whoever waits in the queue is answered by its end.
-            drop(requests);
+            drop(tasks);
             failed.send_replace(Some(why));
         }
     };
@@ -163,13 +176,12 @@ pub(super) fn start(
 /// Writes until no more requests can come; an error when it must not go on before that.
 fn write_all(
     mut ledger: Ledger,
-    requests: &Receiver<Request>,
+    tasks: &Receiver<Task>,
     limits: Limits,
     tail: &watch::Sender<Seq>,
 ) -> Result<(), StoreError> {
-    while let Some(batch) = gather(requests, limits.commit_rows) {
-        let settled = settle(&mut ledger, batch, tail).and_then(|()| ledger.tidy());
-        if let Err(why @ StoreError::Unsynced { .. }) = settled {
+    while let Some(turn) = gather(tasks, limits.commit_rows) {
+        if let Err(why) = take_turn(&mut ledger, turn, tail) {
             ledger.abandon();
             return Err(why);
         }
@@ -177,18 +189,59 @@ fn write_all(
     Ok(())
 }
 
-/// Waits for a request, and takes all that wait with it; `None` when no more can come.
-fn gather(requests: &Receiver<Request>, rows_max: usize) -> Option<Vec<Request>> {
-    let first = requests.recv().ok()?;
-    let mut rows = first.rows.len();
-    let mut batch = vec![first];
-    while rows < rows_max
-        && let Ok(next) = requests.try_recv()
-    {
-        rows += next.rows.len();
-        batch.push(next);
+/// Does what is asked for; an error when nothing more may be done.
+fn take_turn(
+    ledger: &mut Ledger,
+    Turn { requests, work }: Turn,
+    tail: &watch::Sender<Seq>,
+) -> Result<(), StoreError> {
+    if !requests.is_empty() {
+        unless_unsynced(settle(ledger, requests, tail))?;
     }
-    Some(batch)
+    if let Some(work) = work {
+        unless_unsynced(work(ledger, tail))?;
+    }
+    unless_unsynced(ledger.tidy())
+}
+
+/// Whoever asked was told of any other failure, and the next may do.
+fn unless_unsynced(done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(why @ StoreError::Unsynced { .. }) => Err(why),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What is done at once: requests share a transaction, other work has its own after them.
+#[derive(Default)]
+struct Turn {
+    requests: Vec<Request>,
+    work: Option<Work>,
+}
+
+/// Waits for a task, and takes all requests that wait with it; `None` when no more can come.
+fn gather(tasks: &Receiver<Task>, rows_max: usize) -> Option<Turn> {
+    let (mut turn, mut rows) = (Turn::default(), 0);
+    let mut next = tasks.recv().ok()?;
+    loop {
+        match next {
+            Task::Append(request) => {
+                rows += request.rows.len();
+                turn.requests.push(request);
+            }
+            Task::Work(work) => {
+                turn.work = Some(work);
+                return Some(turn);
+            }
+        }
+        if rows >= rows_max {
+            return Some(turn);
+        }
+        match tasks.try_recv() {
+            Ok(task) => next = task,
+            Err(_none_waits) => return Some(turn),
+        }
+    }
 }
 
 /// Commits a batch, then tells everybody in it.
@@ -302,6 +355,45 @@ impl Ledger {
         written.map_err(|error| Failure::from(error).at(&self.database.path))
     }
 
+    /// Gives late events, and all that happened after the first of them, new places at the log's end,
+    /// in event order, where none is late; how many were late. All of it or nothing.
+    ///
+    /// What happened before stays where it is. Places are not used twice, so whoever was told one
+    /// finds its event at a later one.
+    pub(super) fn put_in_order(&mut self) -> Result<u64, StoreError> {
+        let (late, end) = self.database.write(|transaction| {
+            let late: i64 = transaction.query_row(COUNT_LATE, [], |row| row.get(0))?;
+            if late > 0 {
+                transaction.execute(PUT_IN_ORDER, [])?;
+                transaction.execute("UPDATE head SET seq = (SELECT max(seq) FROM event)", [])?;
+            }
+            let end = transaction.query_row("SELECT seq FROM head", [], |row| row.get(0))?;
+            Ok((late, end))
+        })?;
+        self.end = end;
+        Ok(count_of(late))
+    }
+
+    /// Drops events from before a time, at most so many, of those up to a position; how many.
+    pub(super) fn forget(
+        &mut self,
+        before: Time,
+        until: Seq,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let before = micros(before);
+        self.database.write(|transaction| {
+            let old = (before, row_of(until), limit_of(limit));
+            let dropped = transaction.prepare_cached(FORGET)?.execute(old)?;
+            if dropped > 0 {
+                let sql = "UPDATE head SET rows = rows - ?1, \
+                           held_from = max(ifnull(held_from, ?2), ?2)";
+                transaction.prepare_cached(sql)?.execute((limit_of(dropped), before))?;
+            }
+            Ok(dropped)
+        })
+    }
+
     fn write(&mut self, requests: &[&[Row]]) -> rusqlite::Result<Vec<Appended>> {
         // Dropped on the way, it is rolled back.
         let transaction =
@@ -333,6 +425,18 @@ const INSERT: &str = "\
     body = excluded.body, valid_until = excluded.valid_until \
     WHERE (ifnull(excluded.valid_until, 9223372036854775807), excluded.body) \
     > (ifnull(valid_until, 9223372036854775807), body)";
+
+const FORGET: &str = "\
+    DELETE FROM event WHERE seq IN (SELECT seq FROM event INDEXED BY event_order \
+    WHERE at < ?1 AND seq <= ?2 ORDER BY at LIMIT ?3)";
+
+const COUNT_LATE: &str = "SELECT count(*) FROM event WHERE late";
+
+const PUT_IN_ORDER: &str = "\
+    WITH moved AS (SELECT seq AS was, \
+    (SELECT seq FROM head) + row_number() OVER (ORDER BY at, id) AS now \
+    FROM event WHERE at >= (SELECT min(at) FROM event WHERE late)) \
+    UPDATE event SET seq = moved.now, first_seq = NULL, late = 0 FROM moved WHERE seq = moved.was";
 
 impl Head {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {

@@ -216,6 +216,47 @@ fn a_row_that_cannot_be_read_is_named() {
 }
 
 /// Events of few times and texts, so that some are twice there, in requests.
+#[test]
+fn what_is_old_is_dropped_so_many_at_a_time_and_the_end_stays_where_it_is() {
+    let dir = directory();
+    let log = open(dir.path());
+    append(&log, &(0..5).map(|n| fact(n, "something")).collect::<Vec<_>>()).unwrap();
+    let forget = |before| log.forget(at(before), Seq(5), 2).unwrap();
+    assert_eq!((forget(0), log.held_from().unwrap()), (0, None), "nothing was dropped");
+    assert_eq!([forget(3), forget(3), forget(3), forget(1)], [2, 1, 0, 0]);
+    assert_eq!(log.held_from().unwrap(), Some(at(3)));
+    assert_eq!((log.size().unwrap().rows, log.end().unwrap()), (2, Seq(5)));
+    append(&log, &[fact(1, "after position 5")]).unwrap();
+    assert_eq!(forget(3), 0, "it is not assessed");
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(
+        events(all(&log)),
+        [fact(3, "something"), fact(4, "something"), fact(1, "after position 5")]
+    );
+    assert_eq!(append(&log, &[fact(9, "next")]).unwrap().seq, Seq(7));
+}
+
+#[test]
+fn late_events_and_what_follows_them_move_to_the_end_in_event_order_and_none_is_late() {
+    let dir = directory();
+    let log = open(dir.path());
+    let day = 86_400;
+    for days in [0, 20, 2, 21, 1] {
+        append(&log, &[fact(days * day, "something")]).unwrap();
+    }
+    let tail = log.tail();
+    assert_eq!(log.put_in_order().unwrap(), 2);
+    let places: Vec<_> =
+        all(&log).iter().map(|one| (one.seq.0, one.event.time(), one.late)).collect();
+    let expected = [(1, 0), (6, 1), (7, 2), (8, 20), (9, 21)];
+    assert_eq!(places, expected.map(|(seq, days)| (seq, at(days * day), false)));
+    assert_eq!((log.end().unwrap(), *tail.borrow()), (Seq(9), Seq(9)));
+    assert_eq!(log.put_in_order().unwrap(), 0);
+    assert_eq!(log.end().unwrap(), Seq(9));
+    assert_eq!(append(&log, &[fact(22 * day, "next")]).unwrap().seq, Seq(10));
+}
+
 fn requests() -> impl Strategy<Value = Vec<Vec<Event>>> {
     let event = (0_i64..8, 0_u8..4).prop_map(|(seconds, text)| fact(seconds, &text.to_string()));
     prop::collection::vec(prop::collection::vec(event, 0..6), 1..6)

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use chrono::TimeDelta;
 
-use super::{at, directory, shell};
+use super::{at, directory, shell, view::incident};
 use crate::{
-    correlate::IncidentId,
+    correlate::{FamilyKey, IncidentId, Told},
     event::{ChangeId, EpisodeId},
     feed::{Carries, FeedName, Gap, Heard},
     store::{
-        Attempt, Awake, Claim, Notice, NoticeId, Outgoing, Published, Records, SqliteRecords,
-        SqliteState,
+        Attempt, Awake, Claim, Daily, Notice, NoticeId, Outgoing, Page, Published, Records,
+        SqliteRecords, SqliteState,
     },
 };
 
@@ -178,4 +178,48 @@ fn who_was_heard_and_the_gaps_are_held_together_and_gaps_are_found_by_their_time
     let quarter = TimeDelta::days(90).num_seconds();
     records.hear(&[], &[], awake(quarter + 61)).unwrap();
     assert_eq!(records.gaps(at(0), at(100)).unwrap(), []);
+}
+
+#[test]
+fn what_was_frozen_first_stays_and_is_found_by_itself_and_by_its_alerts() {
+    let dir = directory();
+    let records = open(dir.path());
+    assert_eq!(records.frozen_before().unwrap(), None);
+    let told = |n: usize, none_probability| Told {
+        incident: incident(n, (n.try_into().unwrap(), Some(2)), none_probability)
+            .frozen_at(at(9_000)),
+        alerts: vec![EpisodeId(format!("alt_{n}a")), EpisodeId(format!("alt_{n}b"))],
+    };
+    records.freeze(&[told(1, 0.1), told(2, 0.2)], None).unwrap();
+    assert_eq!(records.frozen_before().unwrap(), None, "there may be more");
+    records.freeze(&[told(2, 0.9), told(3, 0.3)], Some(at(500))).unwrap();
+    drop(records);
+
+    let records = open(dir.path());
+    assert_eq!(records.frozen_before().unwrap(), Some(at(500)));
+    for id in ["inc_2", "alt_2a", "alt_2b"] {
+        assert_eq!(records.frozen(id).unwrap(), Some(told(2, 0.2)), "{id}");
+    }
+    assert_eq!(records.frozen("inc_4").unwrap(), None);
+    let page = Page { end: Some(at(300)), start: None, after: None, limit: 1 };
+    let first = records.frozen_incidents(&page, &|_| true).unwrap();
+    assert_eq!(first.items, [told(2, 0.2).incident]);
+    let next = records.frozen_incidents(&Page { after: first.next, ..page }, &|_| true).unwrap();
+    assert_eq!((next.items, next.next), (vec![told(1, 0.1).incident], None));
+}
+
+#[test]
+fn what_was_counted_of_a_family_and_a_day_stays() {
+    let dir = directory();
+    let records = open(dir.path());
+    let counted = |name: &str, day, symptoms| Daily {
+        day: at(day),
+        family: FamilyKey { alertname: name.to_owned(), ..FamilyKey::default() },
+        symptoms,
+        alerts: 7,
+    };
+    records.count(&[counted("A", 1, 2), counted("B", 1, 3)]).unwrap();
+    records.count(&[counted("B", 1, 1), counted("A", 2, 5)]).unwrap();
+    let held = records.counts(at(0), at(9)).unwrap();
+    assert_eq!(held, [counted("A", 1, 2), counted("B", 1, 3), counted("A", 2, 5)]);
 }

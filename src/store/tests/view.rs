@@ -19,13 +19,13 @@ use crate::{
         EventId, Firing, Firings, Kind, Mapping, Note, Outlook, Status, Time,
     },
     store::{
-        EXAMINED_MAX, FiringRow, Page, Paged, Position, Seen, Seq, SqliteLog, SqliteState, State,
-        StateBatch, StoreError, Stored, View,
+        EXAMINED_MAX, FiringRow, Page, Paged, Position, Seen, Seq, SqliteLog, SqliteRecords,
+        SqliteState, State, StateBatch, StoreError, Stored, View,
     },
 };
 
 /// A start and perhaps a length, in steps: few values, so that many are the same.
-type Span = (i64, Option<i64>);
+pub(super) type Span = (i64, Option<i64>);
 
 /// So many steps of two minutes after noon: firings two steps apart are one episode, three are not.
 fn step(n: i64) -> Time {
@@ -36,7 +36,7 @@ fn end_of((start, length): Span) -> Option<Time> {
     length.map(|length| step(start + length))
 }
 
-fn incident(n: usize, span: Span, none_probability: f64) -> Incident {
+pub(super) fn incident(n: usize, span: Span, none_probability: f64) -> Incident {
     Incident {
         id: IncidentId(format!("inc_{n}")),
         state: Progress::Open,
@@ -57,6 +57,7 @@ fn incident(n: usize, span: Span, none_probability: f64) -> Incident {
         cleared: Vec::new(),
         responses: Vec::new(),
         impact: Vec::new(),
+        frozen: false,
     }
 }
 
@@ -279,6 +280,7 @@ impl World {
 struct Stores {
     state: SqliteState,
     log: SqliteLog,
+    records: SqliteRecords,
     mapping: Mapping,
     dir: TempDir,
 }
@@ -287,11 +289,13 @@ impl Stores {
     fn new() -> Self {
         let dir = directory();
         let state = SqliteState::open(dir.path()).unwrap();
-        Self { state, log: open(dir.path()), mapping: Mapping::default(), dir }
+        let records = SqliteRecords::open(dir.path()).unwrap();
+        Self { state, log: open(dir.path()), records, mapping: Mapping::default(), dir }
     }
 
     fn view(&self) -> Stored<'_> {
-        Stored { state: &self.state, log: &self.log, mapping: &self.mapping }
+        let Self { state, log, records, mapping, dir: _ } = self;
+        Stored { state, log, records, mapping }
     }
 }
 
@@ -744,10 +748,10 @@ fn a_batch_alters_removes_and_adds_and_says_how_far_it_came() {
         ..StateBatch::default()
     };
     stores.state.commit(&second).unwrap();
-    let Stores { state, log, mapping, dir } = stores;
+    let Stores { state, log, records, mapping, dir } = stores;
     drop((state, log));
     let (state, log) = (SqliteState::open(dir.path()).unwrap(), open(dir.path()));
-    let stores = Stores { state, log, mapping, dir };
+    let stores = Stores { state, log, records, mapping, dir };
     let (state, view) = (&stores.state, stores.view());
     assert_eq!(state.position().unwrap(), second.position);
     assert_eq!(view.incident("inc_2").unwrap(), None);
