@@ -93,10 +93,16 @@ pub enum Term {
     Scope,
     /// A rule that knows this kind of change to cause this kind of alert.
     Rule,
+    /// Rare words that the change and the symptoms share.
+    Words,
+    /// The same was done before, and nothing fell sick.
+    Repeat,
     /// Symptoms that were there before the change.
     Exoneration,
     /// What ties the change to the symptom by name: a revision in the alert, an end with the rollback.
     Direct,
+    /// What makes probabilities of the sum that come true as often as they say.
+    Calibration,
 }
 
 /// One term of a suspect's log-odds, with its reason.

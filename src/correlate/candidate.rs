@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use super::{kernel::SKEW, model::Model};
+use super::{
+    kernel::SKEW,
+    model::Model,
+    vocabulary::{Word, hashes},
+};
 use crate::{
     event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Status, Time},
     rules::change_labels,
@@ -51,6 +55,8 @@ struct Entry {
     change: Option<Change>,
     /// The rules whose change side it meets, by their place in the set.
     rules: Vec<usize>,
+    /// The words of its title and of what it touched.
+    words: Vec<Word>,
 }
 
 /// All changes, and the sets that they make.
@@ -64,6 +70,10 @@ pub(super) struct Changes {
     candidates: Vec<Candidate>,
     /// The place of each candidate in their order, by its id.
     places: BTreeMap<Slot, usize>,
+    /// When the changes began that a word stands in, by start.
+    said: BTreeMap<Word, Vec<Time>>,
+    /// The changes that do the same thing, whatever they do it to, by start.
+    alike: BTreeMap<Likeness, Vec<Slot>>,
     /// What was reported on since it was settled.
     unsettled: BTreeSet<Slot>,
     /// What is new or different since it was told last.
@@ -92,7 +102,13 @@ impl Changes {
         let slot = *self.slots.entry(id.clone()).or_insert(next);
         if slot == next {
             let history = ChangeHistory::default();
-            self.entries.push(Entry { id: id.clone(), history, change: None, rules: Vec::new() });
+            self.entries.push(Entry {
+                id: id.clone(),
+                history,
+                change: None,
+                rules: Vec::new(),
+                words: Vec::new(),
+            });
         }
         self.unsettled.insert(slot);
         slot
@@ -110,6 +126,7 @@ impl Changes {
             let differs = change.as_ref().and_then(|new| differs_from(entry.change.as_ref(), new));
             dirty = [dirty, differs].into_iter().flatten().min();
             entry.rules = change.as_ref().map(|one| rules_of(one, model)).unwrap_or_default();
+            entry.words = change.as_ref().map(words_of).unwrap_or_default();
             entry.change = change;
             self.touched.insert(slot);
         }
@@ -126,6 +143,15 @@ impl Changes {
             self.get(*slot).map(|change| (change.started_at, change.content(), change.id.clone()))
         });
         self.candidates = candidates(&order, |slot| self.get(slot));
+        (self.said, self.alike) = (BTreeMap::new(), BTreeMap::new());
+        for slot in &order {
+            let Some(entry) = self.entries.get(*slot) else { continue };
+            let Some(change) = &entry.change else { continue };
+            for word in &entry.words {
+                self.said.entry(*word).or_default().push(change.started_at);
+            }
+            self.alike.entry(likeness(change)).or_default().push(*slot);
+        }
         let places = self.candidates.iter().enumerate();
         self.places = places.map(|(place, candidate)| (candidate.id(), place)).collect();
         self.order = order;
@@ -144,6 +170,30 @@ impl Changes {
     /// The rules whose change side it meets.
     pub(super) fn rules(&self, slot: Slot) -> &[usize] {
         self.entries.get(slot).map(|entry| &entry.rules[..]).unwrap_or_default()
+    }
+
+    /// The words of its title and of what it touched.
+    pub(super) fn words(&self, slot: Slot) -> &[Word] {
+        self.entries.get(slot).map(|entry| &entry.words[..]).unwrap_or_default()
+    }
+
+    /// How rare a word was among the changes that had begun by then, in nats: what it says that one
+    /// of them has it.
+    pub(super) fn rarity(&self, word: Word, until: Time) -> f64 {
+        let began = |slot: &Slot| self.get(*slot).is_some_and(|change| change.started_at <= until);
+        let all = self.order.partition_point(began).max(CHANGES_LEAST);
+        let with = self.said.get(&word);
+        let with = with.map_or(0, |times| times.partition_point(|time| *time <= until)).max(1);
+        (super::number(all) / super::number(with)).ln()
+    }
+
+    /// The changes that do the same as this one, by start: it is one of them.
+    pub(super) fn alike(&self, slot: Slot) -> &[Slot] {
+        let likeness = self.get(slot).map(likeness);
+        likeness
+            .and_then(|likeness| self.alike.get(&likeness))
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// All changes, by start and then by what they are.
@@ -172,6 +222,26 @@ impl Changes {
         let begun = self.candidates.get(..until).unwrap_or_default();
         begun.iter().filter(move |one| one.last_at >= from)
     }
+}
+
+/// Among fewer changes than this no word is rare.
+const CHANGES_LEAST: usize = 20;
+
+/// What a change does, whatever it does it to.
+type Likeness = (&'static str, &'static str, String);
+
+fn likeness(change: &Change) -> Likeness {
+    (change.kind.word(), change.action.word(), title_words(change))
+}
+
+fn words_of(change: &Change) -> Vec<Word> {
+    let touched = change.resources.iter().flat_map(|resource| {
+        [Some(resource.type_name.as_str()), resource.name.as_deref()].into_iter().flatten()
+    });
+    let said = hashes(touched.chain([change.title.as_str()]));
+    // What it was done to stands in the scope, and says no more when the title names it, too.
+    let named = hashes(change.scope.services());
+    said.into_iter().filter(|word| named.binary_search(word).is_err()).collect()
 }
 
 fn rules_of(change: &Change, model: &Model) -> Vec<usize> {

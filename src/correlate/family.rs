@@ -14,6 +14,7 @@ use super::{
     course::{Course, Covered, Run, Span},
     model::{Model, Settings},
     time::Interval,
+    vocabulary::{Word, hashes, words},
 };
 use crate::{
     catalog::{Catalog, Place},
@@ -146,6 +147,21 @@ impl Family {
         Interval { from: self.onset_from, to: self.onset_to }
     }
 
+    /// What it is called, what it says, and who shows it.
+    fn said(&self) -> impl Iterator<Item = &str> {
+        let said = [self.key.alertname.as_str()].into_iter().chain(self.head.summary.as_deref());
+        said.chain(self.key.services.iter().map(String::as_str))
+    }
+
+    fn words(&self) -> Vec<Word> {
+        hashes(self.said())
+    }
+
+    /// The words of all that.
+    pub(super) fn text(&self) -> Vec<String> {
+        self.said().flat_map(words).collect()
+    }
+
     /// Where it shows.
     pub fn labels(&self) -> &Labels {
         &self.head.labels
@@ -191,6 +207,8 @@ pub(super) struct Spot {
     pub(super) clusters: Vec<u64>,
     /// Namespace, node and host.
     pub(super) near: [Vec<u64>; 3],
+    /// What it is called, what it says and who shows it.
+    pub(super) words: Vec<Word>,
 }
 
 impl Spot {
@@ -204,11 +222,13 @@ impl Spot {
             environments: hashed("environment"),
             clusters: hashed("cluster"),
             near: ["namespace", "node", "host"].map(hashed),
+            words: family.words(),
         }
     }
 }
 
-fn hash(value: &str) -> u64 {
+/// What stands for a value in a spot.
+pub(super) fn hash(value: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -379,6 +399,11 @@ impl Families {
                     differs = Some(family.starts_at);
                 }
                 *family = Family::new(&family.key, head, run, &model.settings);
+                let words = family.words();
+                if words != spot.words {
+                    spot.words = words;
+                    differs = Some(family.starts_at);
+                }
                 self.renewed.insert(slot);
             }
         } else if let Some((first, head)) = first.filter(|(first, _)| first.id < before) {
@@ -430,6 +455,13 @@ impl Families {
         gone.filter(|place| !self.order.contains_key(place))
             .map(|(start, key)| (key, start))
             .collect()
+    }
+
+    /// Where the families are that began from `from` to `to`, by start.
+    pub(super) fn begun(&self, from: Time, to: Time) -> impl Iterator<Item = &Spot> {
+        let first = (from, Arc::new(FamilyKey::default()));
+        let range = self.order.range(first..).take_while(move |((start, _), _)| *start <= to);
+        range.filter_map(|(_, slot)| self.spot(*slot))
     }
 
     /// The family of a key that an episode with this start is in.

@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use super::{
     candidate::Slot as ChangeSlot,
     family::{Families, Family, Slot, Spot, Turn},
-    hazard::{Ground, Odds, Symptom, Tied, softmax},
+    hazard::{Ground, Odds, Symptom, Tie, Tied, softmax},
     kernel::SKEW,
     model::Model,
     time::{Interval, hours},
@@ -160,12 +160,16 @@ impl Stories {
         self.settled.extend(self.active.extract_if(.., settled));
         let rate = ground.families.per_hour(slot, now);
         let symptom = ground.symptom(slot, family);
+        let tied = ground.ties(&symptom);
         let best = self
             .active
             .iter()
             .enumerate()
             .filter(|(_, story)| story.is_open(ground, family))
-            .map(|(place, story)| (place, story.hazard(ground, &symptom) / rate))
+            .map(|(place, story)| {
+                let link = story.hazard(ground, &symptom) / (rate + story.rivals(ground, &tied));
+                (place, link)
+            })
             .filter(|(_, link)| *link >= LINK_LEAST)
             // Of equals the first: the one whose first alert is earlier.
             .max_by(|(one_place, one), (other_place, other)| {
@@ -178,7 +182,7 @@ impl Stories {
             self.active.len() - 1
         };
         let Some(story) = self.active.get_mut(place) else { return };
-        Arc::make_mut(story).join(ground, &symptom);
+        Arc::make_mut(story).join(ground, &symptom, tied);
         self.merge_with_twin(place, ground, now);
     }
 
@@ -210,13 +214,13 @@ impl Story {
         }
     }
 
-    fn join(&mut self, ground: Ground<'_>, symptom: &Symptom<'_>) {
+    fn join(&mut self, ground: Ground<'_>, symptom: &Symptom<'_>, tied: Tied) {
         let family = symptom.family;
         self.families.push(symptom.slot);
         self.onsets = self.onsets.and(Interval { from: family.onset_to, to: family.onset_to });
         self.ends_at = later(self.ends_at, family.ends_at);
         if self.judged.len() < JUDGED_MAX {
-            self.judged.push(ground.ties(symptom));
+            self.judged.push(tied);
             self.judge(ground);
         }
     }
@@ -286,6 +290,17 @@ impl Story {
             by_all += burst(member, spot);
         }
         by_changes + by_one.max(by_all)
+    }
+
+    /// How much changes add to the family's rate to which this story is not put down: what may have
+    /// broken something new.
+    fn rivals(&self, ground: Ground<'_>, tied: &Tied) -> f64 {
+        let is_cause = |tie: &&Tie| {
+            let mut causes = self.causes.iter();
+            causes.any(|cause| cause.candidate == tie.candidate && cause.probability > cause.prior)
+        };
+        let rivals = tied.ties.iter().filter(|tie| !is_cause(tie));
+        rivals.map(|tie| ground.prior_of(tie) * tie.hazard()).sum()
     }
 
     /// Puts the story down to its causes anew.

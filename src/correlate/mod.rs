@@ -16,6 +16,7 @@ mod model;
 mod scope;
 mod time;
 mod verdict;
+mod vocabulary;
 mod window;
 mod words;
 

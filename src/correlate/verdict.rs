@@ -19,7 +19,11 @@ use crate::event::{Change, ChangeId, EpisodeId, Labels, Time, digest};
 pub(super) const LIKELY: f64 = 0.8;
 /// ... and this many times the next.
 const LIKELY_RATIO: f64 = 3.0;
-/// The suspects are the smallest set that holds this much of what changes are suspected of ...
+/// That somebody went back on something where the change was made, in nats: e times as often there as
+/// elsewhere.
+const MENDED: f64 = 1.0;
+
+/// The suspects are the smallest set that holds this much of all that may have been ...
 const SUSPECTED: f64 = 0.9;
 /// ... and at most so many ...
 const SUSPECTS_MAX: usize = 5;
@@ -178,6 +182,9 @@ impl<'a> Case<'a> {
     fn rank(&self, responses: &[ChangeSlot]) -> (f64, Vec<Ranked>) {
         let mut odds = self.ground.odds(&self.story.judged, self.first.onset_to);
         odds.retain(|odds| !responses.contains(&odds.candidate));
+        for odds in &mut odds {
+            odds.mending = if self.mended_by(odds.candidate).is_some() { MENDED } else { 0.0 };
+        }
         let log_odds: Vec<_> = odds.iter().map(Odds::log_odds).collect();
         let (none, probabilities) = softmax(&log_odds);
         let mut ranked: Vec<_> = odds
@@ -188,6 +195,37 @@ impl<'a> Case<'a> {
         // Candidates come by start and then by what they are: a stable sort leaves that to ties.
         ranked.sort_by(|one, other| other.probability.total_cmp(&one.probability));
         (none, ranked)
+    }
+
+    /// The first change that was made later, in the course of the incident, to mend what this one had
+    /// altered: it goes back on something, by its kind or by its own words, on the same service.
+    pub(super) fn mended_by(&self, candidate: ChangeSlot) -> Option<&'a Change> {
+        let ground = self.ground;
+        let until = self.ended_at.unwrap_or(Time::MAX_UTC);
+        let changed: BTreeSet<_> =
+            self.members(candidate).flat_map(|change| change.scope.services()).collect();
+        let began = self.members(candidate).map(|change| change.started_at).max()?;
+        let from = self.first.starts_at.max(began) + SKEW;
+        let later = ground.changes.between(from, until).filter(|set| set.started_at >= from);
+        let mends = |change: &&Change| {
+            change.scope.services().any(|service| changed.contains(service))
+                && (is_rollback(change) || words::mends(&change.title))
+                && !self.reverts_another(change, candidate)
+        };
+        later.filter(|set| set.id() != candidate).find_map(|set| self.members(set.id()).find(mends))
+    }
+
+    /// Whether its title names a change of the same service to go back on, and that is not this one.
+    fn reverts_another(&self, mending: &Change, candidate: ChangeSlot) -> bool {
+        let names = |change: &Change| {
+            !change.title.is_empty()
+                && mending.title.len() > change.title.len()
+                && mending.title.ends_with(&change.title)
+                && change.scope.services().any(|one| mending.scope.services().any(|two| one == two))
+        };
+        let from = mending.started_at - self.ground.model.settings.look_back;
+        let mut named = self.ground.changes.between(from, mending.started_at);
+        !self.members(candidate).any(names) && named.any(|set| self.members(set.id()).any(names))
     }
 
     fn answer(&self, none: f64, suspects: &[Ranked]) -> Answer {
@@ -232,7 +270,7 @@ impl<'a> Case<'a> {
                     .map(|change| change.finished_at)
                     .reduce(|one, other| Some(one?.max(other?)))?,
                 summary: teller.summary(&one.odds, change),
-                evidence: teller.evidence(&one.odds, change),
+                evidence: teller.evidence(&one.odds, change, self.mended_by(one.odds.candidate)),
             })
         });
         told.collect()
@@ -287,11 +325,10 @@ fn summary(family: &Family) -> FamilySummary {
 
 /// The suspects, and the others.
 fn split(ranked: &[Ranked]) -> (&[Ranked], &[Ranked]) {
-    let all: f64 = ranked.iter().map(|one| one.probability).sum();
     let mut held = 0.0;
     let mut suspects = 0;
     for one in ranked.iter().take(SUSPECTS_MAX) {
-        if held >= SUSPECTED * all || one.probability < SUSPECT_LEAST {
+        if held >= SUSPECTED || one.probability < SUSPECT_LEAST {
             break;
         }
         held += one.probability;

@@ -1,11 +1,14 @@
 //! The reasons in words: what a sceptic at 3 a.m. can check.
 
+use std::collections::BTreeSet;
+
 use super::{
     Answer, Evidence, Suspect, Term,
     family::{Family, FamilyKey},
     hazard::{Ground, Odds, Tie},
     kernel,
     scope::{Way, relation},
+    vocabulary,
 };
 use chrono::TimeDelta;
 
@@ -76,7 +79,12 @@ impl Teller<'_> {
     }
 
     /// Every term of the log-odds, in the order in which it is added.
-    pub(super) fn evidence(&self, odds: &Odds, lead: &Change) -> Vec<Evidence> {
+    pub(super) fn evidence(
+        &self,
+        odds: &Odds,
+        lead: &Change,
+        mended: Option<&Change>,
+    ) -> Vec<Evidence> {
         let mut evidence = vec![Evidence {
             kind: Term::Prior,
             nats: odds.prior,
@@ -112,9 +120,32 @@ impl Teller<'_> {
             }
         }
         evidence.push(Evidence {
+            kind: Term::Words,
+            nats: odds.words,
+            text: self.shared_words(odds),
+        });
+        evidence.push(Evidence {
+            kind: Term::Repeat,
+            nats: odds.repeats,
+            text: self.repeats(odds),
+        });
+        evidence.push(Evidence {
+            kind: Term::Direct,
+            nats: odds.mending,
+            text: mended.map_or_else(String::new, |by| {
+                let at = clock(by.started_at, self.first.starts_at);
+                format!("where it was made somebody went back on something at {at}: {}", by.title)
+            }),
+        });
+        evidence.push(Evidence {
             kind: Term::Exoneration,
             nats: odds.exoneration,
             text: self.earlier(lead),
+        });
+        evidence.push(Evidence {
+            kind: Term::Calibration,
+            nats: odds.calibration(),
+            text: "reasons that hang together say less than their sum".to_owned(),
         });
         evidence.retain(|term| term.nats != 0.0);
         evidence
@@ -180,6 +211,30 @@ impl Teller<'_> {
         }
     }
 
+    /// The rare words that change and symptoms share.
+    fn shared_words(&self, odds: &Odds) -> String {
+        let ties = odds.ties.iter();
+        let families = ties.filter_map(|(tie, ..)| self.ground.families.get(tie.family));
+        let said: BTreeSet<String> = families.flat_map(Family::text).collect();
+        let set = self.ground.changes.candidate(odds.candidate);
+        let members = set.into_iter().flat_map(|set| &set.members);
+        let titles = members.filter_map(|slot| Some(&self.ground.changes.get(*slot)?.title));
+        let shared: BTreeSet<String> = titles
+            .flat_map(|title| vocabulary::words(title))
+            .filter(|word| said.contains(word))
+            .collect();
+        let shared: Vec<_> = shared.into_iter().map(|word| format!("{word:?}")).collect();
+        format!("change and symptoms both say {}", shared.join(", "))
+    }
+
+    /// That the same was done before.
+    fn repeats(&self, odds: &Odds) -> String {
+        let set = self.ground.changes.candidate(odds.candidate);
+        let count = set.map_or(0, |set| self.ground.harmless_repeats(set, self.first.onset_to));
+        let times = if count > 1 { "more than once" } else { "once" };
+        format!("the same was done {times} in the days before, and nothing fell sick")
+    }
+
     /// How what was changed stands to what is sick.
     fn relation(&self, change: &Change, family: &Family) -> String {
         match &relation(change, family.labels(), &self.ground.model.catalog).way {
@@ -211,6 +266,34 @@ impl Teller<'_> {
         let minutes = (60.0 / rate).round();
         format!("fires by itself about once in {}", super::time::say_minutes(minutes))
     }
+}
+
+/// What people call it when they go back on something, or take back what hurts.
+const MENDS: [&str; 17] = [
+    "disable",
+    "emergency",
+    "fix",
+    "hotfix",
+    "mitigate",
+    "mitigation",
+    "readd",
+    "recover",
+    "reenable",
+    "reinstate",
+    "restore",
+    "revert",
+    "rollback",
+    "undo",
+    "unblock",
+    "withdraw",
+    "workaround",
+];
+
+/// Whether a title says that it mends something.
+pub(super) fn mends(title: &str) -> bool {
+    let title = title.to_lowercase().replace("roll back", "rollback").replace("re-", "re");
+    let mut words = title.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| MENDS.binary_search(&word).is_ok())
 }
 
 /// `infrastructure delete of node-groups in production, staging`.

@@ -4,7 +4,7 @@
 //! if any of them does; a negative matcher is the negation of the positive one. Regular expressions
 //! must match the whole value.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use regex::{Regex, RegexBuilder};
 
@@ -62,7 +62,7 @@ enum Test {
     /// can be indexed.
     OneOf(BTreeSet<String>),
     /// To match as a whole.
-    Regex(Regex),
+    Regex(Arc<Regex>),
 }
 
 impl Test {
@@ -86,7 +86,7 @@ impl Matcher {
             Op::Like | Op::NotLike if !value.contains(META) => {
                 Test::OneOf(value.split('|').map(str::to_owned).collect())
             }
-            Op::Like | Op::NotLike => Test::Regex(anchored(&value)?),
+            Op::Like | Op::NotLike => Test::Regex(Arc::new(anchored(&value)?)),
         };
         Ok(Self { name, op, value, test })
     }

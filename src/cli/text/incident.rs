@@ -155,8 +155,11 @@ const fn term_word(term: Term) -> &'static str {
         Term::Lag => "lag",
         Term::Scope => "scope",
         Term::Rule => "rule",
+        Term::Words => "words",
+        Term::Repeat => "repeat",
         Term::Exoneration => "exoneration",
         Term::Direct => "direct",
+        Term::Calibration => "calibration",
     }
 }
 
