@@ -117,16 +117,36 @@ fn fold_founding_in_noise(bencher: Bencher<'_, '_>) {
     Recorded::read(FOUNDING_IN_NOISE).fold(bencher);
 }
 
-/// The fold under so many rules, which each ask for something that could be there.
+/// The fold under so many rules, which each ask for something that could be there and name it.
 #[divan::bench(args = [10, 10_000])]
 fn fold_by_rules(bencher: Bencher<'_, '_>, rules: usize) {
+    fold_by(bencher, rules, |n| {
+        format!(
+            r#"change = ['kind="deploy"', 'service="service-{n}"']
+            alert = ['alertname=~"Alert{n}|Latency{n}High"']"#
+        )
+    });
+}
+
+/// The same under rules that describe it.
+#[divan::bench(args = [10, 10_000])]
+fn fold_by_rules_of_expressions(bencher: Bencher<'_, '_>, rules: usize) {
+    fold_by(bencher, rules, |n| {
+        format!(
+            r#"change = ['kind="infrastructure"', 'about=~"(?i).*part.?{n}.*"']
+            alert = ['alertname=~"Part{n}.*|.*Latency{n}High"']"#
+        )
+    });
+}
+
+fn fold_by(bencher: Bencher<'_, '_>, rules: usize, sides: impl Fn(usize) -> String) {
     let mut recorded = Recorded::read(FOUNDING);
     let mut text = String::new();
     for n in 0..rules {
+        let sides = sides(n);
         write!(
             text,
-            "[[rule]]\nname = \"rule {n}\"\nchange = ['kind=\"deploy\"', 'service=\"service-{n}\"']\n\
-             alert = ['alertname=~\"Alert{n}|Latency{n}High\"']\nsame = [\"environment\"]\n\
+            "[[rule]]\nname = \"rule {n}\"\n{sides}\nsame = [\"environment\"]\n\
              window = \"1h\"\nstrength = 1\nbecause = \"It is so.\"\n\n"
         )
         .expect("a String takes all");

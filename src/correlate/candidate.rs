@@ -175,9 +175,7 @@ impl Changes {
 }
 
 fn rules_of(change: &Change, model: &Model) -> Vec<usize> {
-    let labels = change_labels(change);
-    let rules = model.rules.rules.iter().enumerate();
-    rules.filter(|(_, rule)| rule.change.matches(&labels)).map(|(place, _)| place).collect()
+    model.rules.rules.of_change(&change_labels(change))
 }
 
 /// From when on the new form of a change may decide what the old one did not.

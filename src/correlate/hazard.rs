@@ -130,9 +130,7 @@ const REACH_OF_ANY: f64 = 0.15;
 impl<'a> Ground<'a> {
     /// A family, ready to be tied.
     pub(super) fn symptom(self, slot: Slot, family: &'a Family) -> Symptom<'a> {
-        let rules = self.model.rules.rules.iter().enumerate();
-        let met = rules.filter(|(_, rule)| rule.alert.matches(family.labels()));
-        Symptom { slot, family, rules: met.map(|(place, _)| place).collect() }
+        Symptom { slot, family, rules: self.model.rules.rules.of_alert(family.labels()) }
     }
 
     /// How the candidates are tied to a symptom, best member each: those that can have caused it.

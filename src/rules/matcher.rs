@@ -126,6 +126,17 @@ impl Matcher {
     pub fn only(&self) -> Option<&BTreeSet<String>> {
         self.named().filter(|values| self.op.positive() && !values.contains(""))
     }
+
+    /// The expression that a value of the label must match for it to hold, from the beginning to the
+    /// end, where it has one and an absent label does not meet it.
+    pub(super) fn expression(&self) -> Option<&str> {
+        match &self.test {
+            Test::Regex(regex) => {
+                (self.op.positive() && !regex.is_match("")).then_some(regex.as_str())
+            }
+            Test::OneOf(_) => None,
+        }
+    }
 }
 
 /// The expression over a whole value, exactly as Alertmanager compiles it.

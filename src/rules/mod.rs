@@ -16,6 +16,7 @@
 //!
 //! where the matchers of a list must all hold. What they see of a change says [`change_labels`].
 
+mod index;
 mod lexer;
 mod matcher;
 mod outage;
@@ -33,8 +34,11 @@ pub use self::{
     shipped::SHIPPED,
 };
 
+use std::ops::Deref;
+
 use chrono::TimeDelta;
 
+use self::index::Index;
 use crate::event::{Change, Labels};
 
 /// A kind of change, a kind of alert, and how much more likely the one makes the other.
@@ -60,7 +64,51 @@ pub struct Rule {
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     /// In the order of files and of rules in them.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
+}
+
+/// Rules that are called by their places, with an index of each side.
+///
+/// It is a slice of rules that nobody can write to, so that the index is never out of step.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    list: Vec<Rule>,
+    by_change: Index,
+    by_alert: Index,
+}
+
+impl From<Vec<Rule>> for Rules {
+    fn from(list: Vec<Rule>) -> Self {
+        let sides =
+            |side: fn(&Rule) -> &Matchers| Index::new(&list.iter().map(side).collect::<Vec<_>>());
+        let (by_change, by_alert) = (sides(|rule| &rule.change), sides(|rule| &rule.alert));
+        Self { list, by_change, by_alert }
+    }
+}
+
+impl Deref for Rules {
+    type Target = [Rule];
+
+    fn deref(&self) -> &[Rule] {
+        &self.list
+    }
+}
+
+impl Rules {
+    /// The places of the rules whose change side these labels meet, in order.
+    pub fn of_change(&self, labels: &Labels) -> Vec<usize> {
+        self.met(self.by_change.candidates(labels), |rule| rule.change.matches(labels))
+    }
+
+    /// The places of the rules whose alert side these labels meet, in order.
+    pub fn of_alert(&self, labels: &Labels) -> Vec<usize> {
+        self.met(self.by_alert.candidates(labels), |rule| rule.alert.matches(labels))
+    }
+
+    fn met(&self, mut picked: Vec<usize>, is_met: impl Fn(&Rule) -> bool) -> Vec<usize> {
+        picked.retain(|place| self.list.get(*place).is_some_and(&is_met));
+        picked
+    }
 }
 
 /// What matchers see of a change: the labels of its scope, and `kind`, `action`, `status`, `title`,

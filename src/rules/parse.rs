@@ -46,7 +46,7 @@ impl RuleSet {
             root.finish();
             problems.extend(document.problems());
         }
-        if problems.is_empty() { Ok(Self { rules }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { rules: rules.into() }) } else { Err(problems) }
     }
 }
 

@@ -216,6 +216,99 @@ proptest! {
     }
 }
 
+/// A rule of these two sides.
+fn rule_of(change: Matchers, alert: Matchers) -> Rule {
+    let (window, strength) = (TimeDelta::hours(1), 2.0);
+    let (name, because) = (String::new(), String::new());
+    Rule { name, change, alert, same: Vec::new(), window, strength, because }
+}
+
+/// What an index may take for a matcher that an absent label cannot meet, and what it may not.
+const VALUES: [&str; 20] = [
+    "", "a", "b", "ab", "a|b", "a|", "|", "a.*", ".*", ".+", ".?b", "(?i)A.?", "(a|b)+", "b?",
+    "[ab]{2}", "a.*|", "(?s).*b", "a$", "^", "a\\b",
+];
+
+prop_compose! {
+    fn any_matchers()(
+        parts in proptest::collection::vec(
+            (
+                proptest::sample::select(&["x", "y", "z"][..]),
+                proptest::sample::select(&[Op::Equal, Op::NotEqual, Op::Like, Op::NotLike, Op::Like][..]),
+                proptest::sample::select(&VALUES[..]),
+            ),
+            0..4,
+        ),
+    ) -> Matchers {
+        let parts = parts.into_iter();
+        Matchers(parts.map(|(name, op, value)| Matcher::new(name, op, value).unwrap()).collect())
+    }
+}
+
+/// The places of the rules of which a side matches, each asked.
+fn met_one_by_one(rules: &Rules, side: fn(&Rule) -> &Matchers, labels: &Labels) -> Vec<usize> {
+    let asked = rules.iter().enumerate();
+    asked.filter(|(_, rule)| side(rule).matches(labels)).map(|(place, _)| place).collect()
+}
+
+proptest! {
+    #[test]
+    fn the_index_picks_what_trying_every_rule_would(
+        sides in proptest::collection::vec((any_matchers(), any_matchers()), 0..40),
+        pairs in proptest::collection::vec(
+            (proptest::sample::select(&["x", "y", "w"][..]), "[abA\n]{0,3}"), 0..6,
+        ),
+    ) {
+        let rules: Vec<_> =
+            sides.into_iter().map(|(change, alert)| rule_of(change, alert)).collect();
+        let rules = Rules::from(rules);
+        let labels: Labels = pairs.into_iter().collect();
+        prop_assert_eq!(
+            rules.of_change(&labels),
+            met_one_by_one(&rules, |rule| &rule.change, &labels)
+        );
+        prop_assert_eq!(
+            rules.of_alert(&labels),
+            met_one_by_one(&rules, |rule| &rule.alert, &labels)
+        );
+    }
+}
+
+#[test]
+fn of_many_rules_only_those_are_tried_that_can_hold() {
+    let rules = (0..200).map(|n| {
+        let change = matchers(&format!(r#"kind="deploy",about=~"(?i).*part-{n}(-.*)?""#));
+        rule_of(
+            change,
+            matchers(&format!(r#"severity!="info",alertname=~"Part{n}Down|Part{n}Slow""#)),
+        )
+    });
+    let rules = Rules::from(rules.collect::<Vec<_>>());
+    let change = labels(&[("kind", "deploy"), ("about", "Part-100"), ("about", "part-19-a")]);
+    assert_eq!(rules.of_change(&change), [19, 100]);
+    assert_eq!(rules.by_change.candidates(&change), [19, 100]);
+    let alert = labels(&[("severity", "critical"), ("alertname", "Part1Slow")]);
+    assert_eq!(rules.by_alert.candidates(&alert), [1]);
+}
+
+#[test]
+fn expressions_that_are_too_big_for_one_set_are_asked_in_several_or_one_by_one() {
+    // What is tried for labels that no rule asks for, and what for a value of this length.
+    let tried = |letters: usize| {
+        let sides =
+            [1, 2, 3].map(|n| matchers(&format!(r#"x=~"(?:[a-z]{{{letters}}}){{{n}00}}""#)));
+        let rules = sides.map(|change| rule_of(change, Matchers::default()));
+        let rules = Rules::from(rules.to_vec());
+        let value = "a".repeat(letters * 200);
+        let labels = labels(&[("x", &value)]);
+        assert_eq!(rules.of_change(&labels), [1]);
+        [Labels::default(), labels].map(|labels| rules.by_change.candidates(&labels))
+    };
+    assert_eq!(tried(2), [vec![], vec![1]], "all in one set");
+    assert_eq!(tried(9), [vec![], vec![1]], "in several");
+    assert_eq!(tried(30), [vec![1, 2], vec![1, 2]], "two of them in none");
+}
+
 #[test]
 fn a_rule_is_read_as_written() {
     let text = rule("same = [\"environment\", \"cluster\"]\nwindow = \"1h30m\"\nstrength = 0.5");
