@@ -23,19 +23,25 @@ pub struct Span {
     pub expected: bool,
     /// Since when its condition held before it fired, where the source says so.
     pub pending_at: Option<Time>,
+    /// The alert fired several times without a gap, here or elsewhere: what is one episode now may
+    /// come apart, or end sooner, by what is told of it later.
+    pub joined: bool,
 }
 
 impl Span {
     /// The episodes of one alert, by the hash of its identity, that began at `from` or later.
     pub fn all(firings: &Firings, identity: &EventId, from: Time) -> Vec<Self> {
-        let stretches = firings.stretches().into_iter();
+        let stretches = firings.stretches();
+        let joined = firings.iter().count() > stretches.len();
         let span = |stretch: Stretch| Self {
             id: EpisodeId::new(stretch.starts_at, identity),
             starts_at: stretch.starts_at,
             ends_at: stretch.outlook.end(),
             expected: stretch.outlook.is_expected(),
             pending_at: stretch.pending_at,
+            joined,
         };
+        let stretches = stretches.into_iter();
         stretches.filter(|stretch| stretch.starts_at >= from).map(span).collect()
     }
 
@@ -118,6 +124,9 @@ impl Course {
     /// Takes a span out. What had ended stays covered, so it must be part of what replaces it.
     fn remove(&mut self, span: &Span, new: &[Span]) -> Result<(), Forgotten> {
         let Some(end) = span.has_ended() else {
+            if span.joined && self.outlasts(span, new) {
+                return Err(Forgotten);
+            }
             self.firing.remove(span.starts_at)?;
             return span.ends_at.map_or(Ok(()), |end| self.expected.remove(Reverse(end)));
         };
@@ -131,6 +140,17 @@ impl Course {
         let held = self.ended.get_mut(place).ok_or(Forgotten)?;
         held.episodes = held.episodes.checked_sub(1).ok_or(Forgotten)?;
         Ok(())
+    }
+
+    /// Whether something is covered from before the end of what replaces a span that fired to after
+    /// it: that may be of an episode which seemed to end there, before the span fired on.
+    fn outlasts(&self, span: &Span, new: &[Span]) -> bool {
+        let goes_on = new.iter().rfind(|new| new.starts_at <= span.starts_at);
+        // Without anything in its place all that it covered would be left over.
+        let Some(goes_on) = goes_on else { return true };
+        let Some(end) = goes_on.ends_at else { return false };
+        let place = self.ended.partition_point(|held| held.to <= end);
+        self.ended.get(place).is_some_and(|held| held.from <= end)
     }
 
     /// From when on something fires, and until when it is expected to.

@@ -424,6 +424,20 @@ fn thirty_pods_are_one_symptom() {
 }
 
 #[test]
+fn firings_that_come_apart_leave_nothing_behind() {
+    let of_one_alert = |start, lasts| fired("Down", "api", start, lasts);
+    let [early, late] = [of_one_alert(100, Some(60)), of_one_alert(1_000, Some(40))];
+    // Until the end of the early firing is heard of, it seems to go on into the late ones.
+    let [second] = &of_one_alert(1_030, None)[..] else { panic!("it fires") };
+    let events = [&late[0], &late[1], &early[0], second, &early[1]];
+    let mut in_order = events;
+    in_order.sort_by_key(|event| event.time());
+    let of = |events: [&Event; 5]| assess(&model(), events, at(1_100));
+    assert_eq!(of(events), of(in_order));
+    assert_eq!(of(events).incidents.len(), 2);
+}
+
+#[test]
 fn two_halves_of_one_cause_are_one_story() {
     let in_staging =
         [("alertname", "KubeNodeNotReady"), ("service", "cluster"), ("environment", "staging")];
