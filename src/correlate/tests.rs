@@ -1,5 +1,7 @@
 //! The laws of correlation, over small made-up worlds.
 
+mod metamorphic;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
@@ -256,42 +258,6 @@ proptest! {
             let (first, last) = (onsets.clone().min().unwrap(), onsets.max().unwrap());
             prop_assert!(last - first <= TimeDelta::hours(24));
         }
-    }
-
-    #[test]
-    fn whole_weeks_later_it_is_the_same((events, _) in worlds(), weeks in 1..4_i64) {
-        let later = |event: &Event| {
-            let shift = |time: Time| time + TimeDelta::weeks(weeks);
-            match event.clone() {
-                Event::Change(report) => Event::Change(ChangeReport {
-                    at: shift(report.at),
-                    started_at: report.started_at.map(shift),
-                    ..report
-                }),
-                Event::Alert(report) => Event::Alert(AlertReport {
-                    starts_at: shift(report.starts_at),
-                    ends_at: report.ends_at.map(shift),
-                    expires_at: report.expires_at.map(shift),
-                    pending_at: report.pending_at.map(shift),
-                    ..report
-                }),
-                Event::Note(note) => Event::Note(note),
-            }
-        };
-        let told = |events: &[Event], now: Time| {
-            let incidents = assess(&model(), events, now).incidents.into_iter();
-            let story = |one: Incident| {
-                let none = (one.none_probability * 1e4).round();
-                (one.answer, one.alert_count, none, suspects(&one))
-            };
-            let mut told: Vec<_> = incidents.map(story).collect();
-            // Of those that began together the order is that of their ids, which tell the time.
-            told.sort_by(|one, other| format!("{one:?}").cmp(&format!("{other:?}")));
-            told
-        };
-        let shifted: Vec<_> = events.iter().map(later).collect();
-        let now = at(2_200);
-        prop_assert_eq!(told(&events, now), told(&shifted, now + TimeDelta::weeks(weeks)));
     }
 }
 
