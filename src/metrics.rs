@@ -5,6 +5,7 @@
 //! hashes of configurations only the one in force is told.
 
 use std::{
+    collections::VecDeque,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,8 +19,13 @@ use prometheus::{
 use crate::{
     correlate::State,
     event::{Time, micros},
-    store::{Logged, Size},
+    store::{Logged, Seq, Size},
 };
+
+/// How closely it is remembered when the log reached which end, ...
+const MARK_EVERY: Duration = Duration::from_millis(20);
+/// ... and at most so often: when nobody asks, or the engine is minutes behind.
+const MARKS_MAX: usize = 1 << 14;
 
 /// Seconds: from a commit in a page cache to a disk that others keep busy.
 const SECONDS: [f64; 14] =
@@ -38,7 +44,8 @@ pub struct Metrics {
     engine_events: IntCounterVec,
     engine_lag_events: IntGauge,
     engine_lag_seconds: Gauge,
-    behind_since: Mutex<Option<Instant>>,
+    /// When the log reached which end, of what may not be assessed yet.
+    unassessed: Mutex<VecDeque<(Instant, Seq)>>,
     fold_duration: Histogram,
     assessment_duration: Histogram,
     incidents: IntGaugeVec,
@@ -221,9 +228,9 @@ impl Metrics {
                 .gauge("engine_lag_events", "Events in the log that are not yet assessed")?,
             engine_lag_seconds: on.seconds(
                 "engine_lag_seconds",
-                "For how long there have been events that are not yet assessed",
+                "How long ago the oldest event came that is not yet assessed",
             )?,
-            behind_since: Mutex::default(),
+            unassessed: Mutex::default(),
             fold_duration: on.histogram(
                 "fold_duration_seconds",
                 "From a batch of the log to its place in the state",
@@ -295,12 +302,23 @@ impl Metrics {
         self.fold_duration.observe(took.as_secs_f64());
     }
 
-    /// So many events of the log are not assessed.
-    pub fn engine_lags(&self, events: u64) {
-        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = if events == 0 { None } else { since.or_else(|| Some(Instant::now())) };
-        self.engine_lag_events.set(gauge_of(events));
-        self.engine_lag_seconds.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+    /// The log's end is there now.
+    pub fn log_reaches(&self, end: Seq) {
+        let mut marks = self.unassessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_news = marks.back().is_none_or(|(at, seq)| now - *at >= MARK_EVERY && *seq < end);
+        if is_news && marks.len() < MARKS_MAX {
+            marks.push_back((now, end));
+        }
+    }
+
+    /// Of the log, which ends there, this much is assessed.
+    pub fn engine_lags(&self, end: Seq, assessed: Seq) {
+        let mut marks = self.unassessed.lock().unwrap_or_else(PoisonError::into_inner);
+        while marks.pop_front_if(|(_, seq)| *seq <= assessed).is_some() {}
+        let oldest = marks.front().filter(|_| assessed < end);
+        self.engine_lag_events.set(gauge_of(end.0.saturating_sub(assessed.0)));
+        self.engine_lag_seconds.set(oldest.map_or(0.0, |(at, _)| at.elapsed().as_secs_f64()));
     }
 
     /// The configuration of this hash was read at this time, and is in force.
@@ -437,4 +455,25 @@ fn opts(name: &str, help: &str) -> Opts {
 
 fn buckets(name: &str, help: &str) -> HistogramOpts {
     HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_lags_as_long_as_its_oldest_event_waits_and_no_longer() {
+        let metrics = Metrics::new(Registry::new()).unwrap();
+        let lag = || (metrics.engine_lag_events.get(), metrics.engine_lag_seconds.get());
+        metrics.log_reaches(Seq(3));
+        metrics.engine_lags(Seq(5), Seq(2));
+        assert_eq!(lag().0, 3);
+        assert!(lag().1 > 0.0);
+        // What waited is assessed, and what came since has no mark of its own yet.
+        metrics.engine_lags(Seq(5), Seq(3));
+        assert_eq!(lag(), (2, 0.0));
+        metrics.log_reaches(Seq(9));
+        metrics.engine_lags(Seq(9), Seq(9));
+        assert_eq!(lag(), (0, 0.0));
+    }
 }

@@ -6,6 +6,9 @@
 mod baseline;
 mod measure;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     baseline::Baseline,
     measure::{Bin, Measure, Report, courses, mcnemar},

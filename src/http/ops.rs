@@ -55,7 +55,7 @@ impl Api {
         }
         let text = self.in_turn(move || {
             let end = engine.log().end()?;
-            metrics.engine_lags(end.0.saturating_sub(engine.assessed().0));
+            metrics.engine_lags(end, engine.assessed());
             metrics.store_holds("log", engine.log().size()?);
             metrics.log_begins(engine.log().oldest(Time::MIN_UTC, end)?);
             metrics.store_holds("state", engine.state().size()?);
