@@ -125,14 +125,9 @@ impl Tie {
             rule.strength * (self.weight.max(rule.scope * self.environment) / reference)
         });
         let (related, ruled) = (bounded(related), bounded(ruled));
-        (related, (ruled - related) * RULE_WEIGHT)
+        (related, ruled - related)
     }
 }
-
-/// What a rule says is the best of many: the more rules there are, the more often one of them meets by
-/// chance. Of a strength s it leaves s to this power. Cross-validated over recorded incidents hidden in
-/// noise, where whole strengths named the right change less often than none.
-const RULE_WEIGHT: f64 = 0.25;
 
 fn bounded(ratio: f64) -> f64 {
     ratio.ln().clamp(-SCOPE_MAX, SCOPE_MAX)
@@ -299,9 +294,27 @@ impl Odds {
 /// Of the sum of the terms this much is left (a temperature; see ARCHITECTURE.md).
 const CALIBRATION: f64 = 0.8;
 
+/// A guilty change meets a rule for one of its symptoms about as often as this.
+const RULE_MEETS_GUILT: f64 = 0.35;
+
+/// So many changes more, that meet no rule, are taken for granted: of a few nothing can be learned.
+const RULE_CHANGES_LEAST: f64 = 20.0;
+
+/// The most that a rule may say here, in nats: how much more often a guilty change meets one than the
+/// changes did that came before this story. Where many do, by what people change there and by how many
+/// rules there are, that another does says little, however sure the rule is of itself.
+fn most_of_rules(by_candidate: &BTreeMap<usize, Vec<Tie>>) -> f64 {
+    let meets = |ties: &&Vec<Tie>| {
+        ties.iter().any(|tie| tie.rule.is_some_and(|rule| rule.strength > 1.0))
+    };
+    let others = super::number(by_candidate.values().filter(meets).count()) - 1.0;
+    let share = others / (super::number(by_candidate.len()) + RULE_CHANGES_LEAST);
+    if others > 0.0 { (RULE_MEETS_GUILT / share).ln().max(0.0) } else { f64::INFINITY }
+}
+
 /// Leaves of what rules say that which says most: with many rules about, some of them meets some symptom
 /// of most stories by chance, and what rules say of the symptoms of one story is one piece of knowledge.
-fn count_rules_once(ties: &mut [(Tie, f64, f64)]) {
+fn count_rules_once(ties: &mut [(Tie, f64, f64)], most: f64) {
     let says_most = |one: f64, other: f64| match (one > 0.0, other > 0.0) {
         (true, true) | (false, false) => one.abs() > other.abs(),
         (speaks_for, _) => speaks_for,
@@ -314,9 +327,7 @@ fn count_rules_once(ties: &mut [(Tie, f64, f64)]) {
         }
     }
     for (place, tie) in ties.iter_mut().enumerate() {
-        if best != Some(place) {
-            tie.2 = 0.0;
-        }
+        tie.2 = if best == Some(place) { tie.2.min(most) } else { 0.0 };
     }
 }
 
@@ -364,6 +375,7 @@ impl Ground<'_> {
         }
         let weight = 1.0 / super::number(families.len().max(1)).sqrt();
         let (said, rate) = (self.said(families), self.usual_rate(families, onset));
+        let most_of_rules = most_of_rules(&by_candidate);
         let odds = by_candidate.into_iter().filter_map(|(place, ties)| {
             let set = self.changes.candidates().get(place)?;
             let anchor = *ties.iter().find(|tie| tie.is_known()).or(ties.first())?;
@@ -385,7 +397,7 @@ impl Ground<'_> {
                     }
                 })
                 .collect();
-            count_rules_once(&mut ties);
+            count_rules_once(&mut ties, most_of_rules);
             Some(Odds {
                 candidate: set.id(),
                 prior: nats((prior / (1.0 - prior)).ln()),
