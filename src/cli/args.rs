@@ -248,6 +248,8 @@ pub(super) struct Files {
 pub(super) enum Import {
     /// Post the alerts of the past that a Prometheus knows of
     Prometheus(Box<ImportPrometheus>),
+    /// Print a rule file of how long alerts wait before they fire, by a Prometheus' rules
+    Onsets(ImportOnsets),
     /// Post the events of recorded incidents
     Cases(ImportCases),
 }
@@ -273,6 +275,17 @@ pub(super) struct ImportPrometheus {
     pub(super) prometheus_token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) server: Server,
+}
+
+/// Print a rule file of how long alerts wait before they fire.
+#[derive(Args, Debug)]
+pub(super) struct ImportOnsets {
+    /// Where Prometheus is, or what answers its API
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// The file that holds the token for Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(super) prometheus_token_file: Option<PathBuf>,
 }
 
 /// Post the events of recorded incidents.

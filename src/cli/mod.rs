@@ -69,6 +69,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Change(args) => wait_for(post::change(&args, format)),
         Command::Note(args) => wait_for(post::note(&args, format)),
         Command::Import(Import::Prometheus(args)) => wait_for(import::prometheus(&args, format)),
+        Command::Import(Import::Onsets(args)) => wait_for(import::onsets(&args)),
         Command::Import(Import::Cases(args)) => wait_for(import::cases(&args, format)),
         Command::Incidents(args) => wait_for(query::incidents(&args, format)),
         Command::Suspects(args) => wait_for(query::suspects(&args, format)),

@@ -13,14 +13,14 @@ use toml::Spanned;
 use super::{Config, REFUSAL_HINT, Server, Store};
 use crate::{
     catalog::Catalog,
-    correlate::{Model, OnsetHint, Settings},
+    correlate::{Model, Settings},
     document::{Document, Section},
     duration::show_duration,
     event::{CANONICAL, Mapping},
     feed::{Carries, Expected, FeedName},
     notify::{self, Receiver},
     problem::Problem,
-    rules::{Matchers, RuleSet, SHIPPED, read_matchers},
+    rules::{Matchers, RuleSet, SHIPPED, read_onset},
 };
 
 /// A feed that is heard more often than this needs no watching.
@@ -269,6 +269,9 @@ fn read_settings(root: &mut Section<'_>) -> Settings {
         }
         set(setting, written);
     }
+    if let Some(learn) = section.truth("learn") {
+        settings.learn = learn.into_inner();
+    }
     section.finish();
     settings.onsets = root.sections("onset").into_iter().filter_map(read_onset).collect();
     let mut section = root.section("impact");
@@ -284,23 +287,6 @@ fn read_settings(root: &mut Section<'_>) -> Settings {
     }
     section.finish();
     settings
-}
-
-fn read_onset(mut section: Section<'_>) -> Option<OnsetHint> {
-    let alert = section.need("alert", read_matchers);
-    let least = section.need("least", Section::duration);
-    let most = section.need("most", Section::duration);
-    if let (Some(least), Some(most)) = (&least, &most)
-        && least.get_ref() > most.get_ref()
-    {
-        section.document().wrong(most.span(), "`most` is less than `least`", "exchange them");
-    }
-    section.finish();
-    Some(OnsetHint {
-        alert: alert?.into_inner(),
-        least: least?.into_inner(),
-        most: most?.into_inner(),
-    })
 }
 
 /// The rule files in force: those that the program comes with, and those that are named.

@@ -87,6 +87,8 @@ impl Answer {
 pub enum Term {
     /// How often a change of this kind breaks something at all.
     Prior,
+    /// An incident beside this one is put down to the same change.
+    Blamed,
     /// How well the time from the change to the symptom fits, against the alert's own base rate.
     Lag,
     /// How the changed thing stands to the one that shows the symptom.
@@ -97,6 +99,8 @@ pub enum Term {
     Words,
     /// The same was done before, and nothing fell sick.
     Repeat,
+    /// The symptom followed the same change before, more often than by chance.
+    Learned,
     /// Symptoms that were there before the change.
     Exoneration,
     /// What ties the change to the symptom by name: a revision in the alert, an end with the rollback.

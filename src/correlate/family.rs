@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     course::{Course, Covered, Run, Span},
-    model::{Model, Settings},
+    model::Model,
     time::Interval,
     vocabulary::{Word, hashes, words},
 };
@@ -123,8 +123,8 @@ pub struct Family {
 }
 
 impl Family {
-    fn new(key: &Arc<FamilyKey>, head: Head, run: &Run, settings: &Settings) -> Self {
-        let onset = onset(&head, run.from, settings);
+    fn new(key: &Arc<FamilyKey>, head: Head, run: &Run, model: &Model) -> Self {
+        let onset = onset(&head, run.from, model);
         Self {
             key: Arc::clone(key),
             head,
@@ -186,13 +186,13 @@ pub fn family_id(key: FamilyRef, starts_at: Time) -> String {
 /// When the symptom behind an alert can have begun: before it fired by the rule's `for`, its range
 /// and its evaluation interval, as far as these are known; where it was seen pending, just before
 /// that.
-fn onset(head: &Head, starts_at: Time, settings: &Settings) -> Interval {
+fn onset(head: &Head, starts_at: Time, model: &Model) -> Interval {
     if let Some(pending_at) = head.pending_at {
         return Interval { from: pending_at - EVALUATION_INTERVAL, to: pending_at };
     }
-    let hint = settings.onsets.iter().find(|hint| hint.alert.matches(&head.labels));
-    let (least, most) =
-        hint.map_or((TimeDelta::zero(), settings.onset_lead), |hint| (hint.least, hint.most));
+    let known = model.onsets().find(|onset| onset.alert.matches(&head.labels));
+    let unknown = (TimeDelta::zero(), model.settings.onset_lead);
+    let (least, most) = known.map_or(unknown, |onset| (onset.least, onset.most));
     Interval { from: starts_at - most, to: starts_at - least }
 }
 
@@ -212,6 +212,13 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// Whether both are the same alert of the same service.
+    pub(super) fn is_same_symptom(&self, other: &Self) -> bool {
+        let mut services = self.services.iter().map(|(service, _)| service);
+        self.alertname == other.alertname
+            && services.any(|one| other.services.iter().any(|(service, _)| service == one))
+    }
+
     fn new(family: &Family, catalog: &Catalog) -> Self {
         let labels = family.labels();
         let hashed = |name| labels.values(name).map(hash).collect();
@@ -346,7 +353,7 @@ impl Families {
                     self.go_on(*slot, run, first.map(|first| (first, head)), model);
                 }
                 (None, Some(first)) => {
-                    let family = Family::new(&key, head(first), run, &model.settings);
+                    let family = Family::new(&key, head(first), run, model);
                     families.push(self.open(place, family, &model.catalog));
                 }
                 (None, None) => {
@@ -398,7 +405,7 @@ impl Families {
                 if head.pending_at != family.head.pending_at {
                     differs = Some(family.starts_at);
                 }
-                *family = Family::new(&family.key, head, run, &model.settings);
+                *family = Family::new(&family.key, head, run, model);
                 let words = family.words();
                 if words != spot.words {
                     spot.words = words;
@@ -407,7 +414,7 @@ impl Families {
                 self.renewed.insert(slot);
             }
         } else if let Some((first, head)) = first.filter(|(first, _)| first.id < before) {
-            *family = Family::new(&family.key, head(first), run, &model.settings);
+            *family = Family::new(&family.key, head(first), run, model);
             *spot = Spot::new(family, &model.catalog);
             self.renewed.insert(slot);
             differs = Some(family.starts_at);
@@ -491,7 +498,7 @@ impl Families {
 
     /// Takes in a family that was kept, with its part of the course; those of one key by start.
     pub(super) fn restore(&mut self, mut family: Family, part: Course, model: &Model) -> Slot {
-        let onset = onset(&family.head, family.starts_at, &model.settings);
+        let onset = onset(&family.head, family.starts_at, model);
         (family.onset_from, family.onset_to) = (onset.from, onset.to);
         let place = self.place(FamilyKey::clone(&family.key));
         let slot = self.open(place, family, &model.catalog);

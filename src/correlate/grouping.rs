@@ -38,6 +38,8 @@ pub(super) struct Story {
     ends_at: Option<Time>,
     /// What it was put down to when it was judged last.
     causes: Vec<Cause>,
+    /// What other stories that were open then were put down to first, and how surely.
+    pub(super) blamed: Vec<Blamed>,
 }
 
 /// A change that a story is put down to.
@@ -45,8 +47,27 @@ pub(super) struct Story {
 struct Cause {
     candidate: ChangeSlot,
     probability: f64,
-    /// Of breaking anything at all.
+    /// Of breaking anything at all ...
     prior: f64,
+    /// ... with what the stories beside this one say.
+    raised: f64,
+}
+
+/// A change that another story is put down to first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blamed {
+    pub(super) candidate: ChangeSlot,
+    /// The probability that it broke that story, or another.
+    pub(super) sure: f64,
+    /// The first symptom of that story.
+    pub(super) first: Slot,
+}
+
+impl Blamed {
+    /// What two stories say of one change; the earlier one is told.
+    fn and(self, other: Self) -> Self {
+        Self { sure: 1.0 - (1.0 - self.sure) * (1.0 - other.sure), ..self }
+    }
 }
 
 /// A story must make a family this many times likelier than its base rate does: two to one.
@@ -57,6 +78,10 @@ const KNOWN_CAUSE: f64 = 0.5;
 /// ... is the cause of another, too, where it is suspected at all, and would be likely now that it is
 /// known.
 const SHARED_LEAST: f64 = 0.05;
+
+/// Of what changes add to a symptom's rate that have nothing to do with the story, so much counts
+/// against it: their priors are those of breaking anything at all, and not this.
+const RIVALS: f64 = 0.3;
 
 /// Of a story's symptoms the latest are asked how near they are: the spread dies away with time.
 const NEAREST_MAX: usize = 64;
@@ -167,8 +192,8 @@ impl Stories {
             .enumerate()
             .filter(|(_, story)| story.is_open(ground, family))
             .map(|(place, story)| {
-                let link = story.hazard(ground, &symptom) / (rate + story.rivals(ground, &tied));
-                (place, link)
+                let rest = rate + RIVALS * story.rivals(ground, &tied);
+                (place, story.hazard(ground, &symptom) / rest)
             })
             .filter(|(_, link)| *link >= LINK_LEAST)
             // Of equals the first: the one whose first alert is earlier.
@@ -181,9 +206,24 @@ impl Stories {
             self.active.push(Arc::new(Story::open(family)));
             self.active.len() - 1
         };
+        let blamed = self.blamed_beside(place, ground, now);
         let Some(story) = self.active.get_mut(place) else { return };
-        Arc::make_mut(story).join(ground, &symptom, tied);
+        Arc::make_mut(story).join(ground, &symptom, tied, blamed);
         self.merge_with_twin(place, ground, now);
+    }
+
+    /// What the open stories beside this one are put down to first.
+    fn blamed_beside(&self, place: usize, ground: Ground<'_>, now: Time) -> Vec<Blamed> {
+        let others = self.active.iter().enumerate().filter(|(other, _)| *other != place);
+        let open = others.map(|(_, story)| story).filter(|story| story.is_active(ground, now));
+        let mut blamed: Vec<Blamed> = Vec::new();
+        for one in open.filter_map(|story| story.first_cause()) {
+            match blamed.iter_mut().find(|before| before.candidate == one.candidate) {
+                Some(before) => *before = before.and(one),
+                None => blamed.push(one),
+            }
+        }
+        blamed
     }
 
     /// Merges the story at `place` with another open one that has the same cause.
@@ -197,8 +237,10 @@ impl Stories {
         });
         let Some(twin) = twin else { return };
         let taken = self.active.remove(place.max(twin));
-        if let Some(kept) = self.active.get_mut(place.min(twin)) {
-            Arc::make_mut(kept).merge(&taken, ground);
+        let place = place.min(twin);
+        let blamed = self.blamed_beside(place, ground, now);
+        if let Some(kept) = self.active.get_mut(place) {
+            Arc::make_mut(kept).merge(&taken, ground, blamed);
         }
     }
 }
@@ -211,21 +253,22 @@ impl Story {
             onsets: Interval { from: family.onset_to, to: family.onset_to },
             ends_at: family.ends_at,
             causes: Vec::new(),
+            blamed: Vec::new(),
         }
     }
 
-    fn join(&mut self, ground: Ground<'_>, symptom: &Symptom<'_>, tied: Tied) {
+    fn join(&mut self, ground: Ground<'_>, symptom: &Symptom<'_>, tied: Tied, blamed: Vec<Blamed>) {
         let family = symptom.family;
         self.families.push(symptom.slot);
         self.onsets = self.onsets.and(Interval { from: family.onset_to, to: family.onset_to });
         self.ends_at = later(self.ends_at, family.ends_at);
         if self.judged.len() < JUDGED_MAX {
             self.judged.push(tied);
-            self.judge(ground);
+            self.judge(ground, blamed);
         }
     }
 
-    fn merge(&mut self, other: &Self, ground: Ground<'_>) {
+    fn merge(&mut self, other: &Self, ground: Ground<'_>, blamed: Vec<Blamed>) {
         let place = |slot: &Slot| {
             ground.families.get(*slot).map(|family| (family.starts_at, Arc::clone(&family.key)))
         };
@@ -236,7 +279,7 @@ impl Story {
         self.judged.truncate(JUDGED_MAX);
         self.onsets = self.onsets.and(other.onsets);
         self.ends_at = later(self.ends_at, other.ends_at);
-        self.judge(ground);
+        self.judge(ground, blamed);
     }
 
     /// Takes note of how far its families have come since.
@@ -272,6 +315,7 @@ impl Story {
 
     /// How much this story adds to the family's rate, per hour.
     fn hazard(&self, ground: Ground<'_>, symptom: &Symptom<'_>) -> f64 {
+        let goes_on = self.goes_on(ground, symptom.family.starts_at);
         let by_changes: f64 = self
             .causes
             .iter()
@@ -279,7 +323,9 @@ impl Story {
             .filter(|cause| cause.probability > cause.prior)
             .filter_map(|cause| {
                 let tie = ground.tie_of(cause.candidate, symptom)?;
-                Some((cause.probability - cause.prior) * tie.hazard())
+                let is_known = cause.probability >= KNOWN_CAUSE && tie.in_scope();
+                let hazard = if is_known { tie.hazard_or(goes_on) } else { tie.hazard() };
+                Some((cause.probability - cause.prior) * hazard)
             })
             .sum();
         let Some(spot) = ground.families.spot(symptom.slot) else { return by_changes };
@@ -290,6 +336,14 @@ impl Story {
             by_all += burst(member, spot);
         }
         by_changes + by_one.max(by_all)
+    }
+
+    /// The density of one more symptom now, per hour, of a cause that still breaks things: it goes by
+    /// the last symptom and not by the change, which may be long ago.
+    fn goes_on(&self, ground: Ground<'_>, now: Time) -> f64 {
+        let spots = self.families.iter().filter_map(|slot| ground.families.spot(*slot));
+        let last = spots.map(|spot| spot.starts_at).max();
+        last.map_or(0.0, |last| spread_density(hours(now - last).max(0.0)))
     }
 
     /// How much changes add to the family's rate to which this story is not put down: what may have
@@ -304,8 +358,9 @@ impl Story {
     }
 
     /// Puts the story down to its causes anew.
-    fn judge(&mut self, ground: Ground<'_>) {
-        let odds = ground.odds(&self.judged, self.onsets.from);
+    fn judge(&mut self, ground: Ground<'_>, blamed: Vec<Blamed>) {
+        self.blamed = blamed;
+        let odds = ground.odds(&self.judged, self.onsets.from, &self.blamed);
         let log_odds: Vec<_> = odds.iter().map(Odds::log_odds).collect();
         let (_, probabilities) = softmax(&log_odds);
         self.causes = odds
@@ -314,10 +369,22 @@ impl Story {
             .map(|(odds, probability)| Cause {
                 candidate: odds.candidate,
                 probability,
-                prior: 1.0 / (1.0 + (-odds.prior).exp()),
+                prior: logistic(odds.prior),
+                raised: logistic(odds.prior + odds.blamed),
             })
             .filter(|cause| cause.probability >= CAUSE_LEAST)
             .collect();
+    }
+
+    /// What it is put down to first, if to anything rather than not.
+    fn first_cause(&self) -> Option<Blamed> {
+        let causes = self.causes.iter().filter(|cause| cause.probability > cause.prior);
+        let first = causes.max_by(|one, other| one.probability.total_cmp(&other.probability))?;
+        Some(Blamed {
+            candidate: first.candidate,
+            sure: first.probability,
+            first: *self.families.first()?,
+        })
     }
 
     /// Whether this story, too, is likely the work of a change that the other is put down to.
@@ -329,8 +396,8 @@ impl Story {
         known.into_iter().any(|there| {
             let here = self.causes.iter().find(|cause| cause.candidate == there.candidate);
             here.is_some_and(|here| {
-                let raised = odds(here.probability) * odds(there.probability) / odds(here.prior);
-                here.probability >= SHARED_LEAST && raised >= odds(LIKELY)
+                let shared = odds(here.probability) * odds(there.probability) / odds(here.raised);
+                here.probability >= SHARED_LEAST && shared >= odds(LIKELY)
             })
         })
     }
@@ -339,6 +406,10 @@ impl Story {
 /// The later of two ends, of which `None` is yet to come.
 fn later(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     Some(one?.max(other?))
+}
+
+fn logistic(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
 }
 
 fn odds(probability: f64) -> f64 {
@@ -354,7 +425,9 @@ pub(super) fn spread(model: &Model, from: &Spot, to: &Spot) -> f64 {
     if lag < -SKEW {
         return 0.0;
     }
-    nearness(&model.catalog, from, to) * spread_density(hours(lag).max(0.0))
+    let lag = hours(lag).max(0.0);
+    let near = nearness(&model.catalog, from, to) * spread_density(lag);
+    near.max(kinship(from, to) * kin_density(lag))
 }
 
 /// How much a symptom adds to the rate of any other in its environment: little, but where many
@@ -384,6 +457,8 @@ fn spread_density(lag: f64) -> f64 {
 
 const QUICK_MEAN: f64 = 5.0 / 60.0;
 const SLOW_MEAN: f64 = 1.0;
+/// What shows the same trouble again does so more slowly: the next environment, the next controller.
+const KIN_MEAN: f64 = 2.0;
 
 /// How close two symptoms are: what fails makes its users fail, and is seen to fail by them first.
 ///
@@ -421,6 +496,27 @@ fn nearness(catalog: &Catalog, from: &Spot, to: &Spot) -> f64 {
         (false, true) => near.max(0.03),
         (false, false) => near.max(0.001),
     }
+}
+
+/// How likely a symptom is seen again: by the same service, by the same name, or both. It is less so
+/// in another environment, and far more than a stranger there, since what is done to one environment
+/// is done to the next.
+fn kinship(from: &Spot, to: &Spot) -> f64 {
+    let mut services = from.services.iter().map(|(service, _)| service);
+    let same_service = services.any(|one| to.services.iter().any(|(other, _)| one == other));
+    let kin = match (same_service, from.alertname == to.alertname) {
+        (true, true) => 0.30,
+        (true, false) => 0.15,
+        (false, true) => 0.03,
+        (false, false) => return 0.0,
+    };
+    if elsewhere(from, to) { kin * 0.5 } else { kin }
+}
+
+fn kin_density(lag: f64) -> f64 {
+    let quick = (-lag / QUICK_MEAN).exp() / QUICK_MEAN;
+    let slow = (-lag / KIN_MEAN).exp() / KIN_MEAN;
+    0.5 * quick + 0.5 * slow
 }
 
 fn share(one: &[u64], other: &[u64]) -> bool {

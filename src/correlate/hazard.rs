@@ -15,13 +15,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::TimeDelta;
-
 use super::{
     candidate::{Candidate, Changes, Slot as ChangeSlot},
     family::{Families, Family, Slot, hash as family_hash},
-    grouping::LINK_LEAST,
+    grouping::{Blamed, LINK_LEAST},
     kernel::{Kernel, SKEW, prior},
+    learning::{Coincidence, SHOWS_WITHIN, TIMES_MAX, same_time_of_day},
     model::Model,
     scope::{Relation, relation},
     time::Interval,
@@ -116,6 +115,11 @@ impl Tie {
     /// How much the change adds to the symptom's rate, per hour.
     pub(super) fn hazard(&self) -> f64 {
         self.reach() * self.density
+    }
+
+    /// The same, where the density is not less than this.
+    pub(super) fn hazard_or(&self, density: f64) -> f64 {
+        self.reach() * self.density.max(density)
     }
 
     /// What the relation says, against a reach of `reference`, and what the rule adds.
@@ -257,6 +261,8 @@ pub(super) struct Odds {
     pub(super) candidate: ChangeSlot,
     /// `ln(q / (1-q))`.
     pub(super) prior: f64,
+    /// What is added where an incident beside this one is put down to it.
+    pub(super) blamed: f64,
     /// What the time from the change to the first symptom that it explains says.
     pub(super) lag: f64,
     /// The tie to the first symptom that it explains.
@@ -269,6 +275,8 @@ pub(super) struct Odds {
     pub(super) words: f64,
     /// What is taken off because the same was done before, and nothing fell sick.
     pub(super) repeats: f64,
+    /// What is added where the first symptom followed the same change before, more often than by chance.
+    pub(super) learned: f64,
     /// What the change says that was made later to mend what this one altered.
     pub(super) mending: f64,
 }
@@ -281,8 +289,8 @@ impl Odds {
 
     fn terms(&self) -> f64 {
         let ties: f64 = self.ties.iter().map(|(_, scope, rule)| scope + rule).sum();
-        let rest = self.words + self.repeats + self.mending + self.exoneration;
-        self.prior + self.lag + ties + rest
+        let rest = self.words + self.repeats + self.learned + self.mending + self.exoneration;
+        self.prior + self.blamed + self.lag + ties + rest
     }
 
     /// What is taken off because the terms are not independent: together they say less.
@@ -304,9 +312,8 @@ const RULE_CHANGES_LEAST: f64 = 20.0;
 /// changes did that came before this story. Where many do, by what people change there and by how many
 /// rules there are, that another does says little, however sure the rule is of itself.
 fn most_of_rules(by_candidate: &BTreeMap<usize, Vec<Tie>>) -> f64 {
-    let meets = |ties: &&Vec<Tie>| {
-        ties.iter().any(|tie| tie.rule.is_some_and(|rule| rule.strength > 1.0))
-    };
+    let meets =
+        |ties: &&Vec<Tie>| ties.iter().any(|tie| tie.rule.is_some_and(|rule| rule.strength > 1.0));
     let others = super::number(by_candidate.values().filter(meets).count()) - 1.0;
     let share = others / (super::number(by_candidate.len()) + RULE_CHANGES_LEAST);
     if others > 0.0 { (RULE_MEETS_GUILT / share).ln().max(0.0) } else { f64::INFINITY }
@@ -327,8 +334,24 @@ fn count_rules_once(ties: &mut [(Tie, f64, f64)], most: f64) {
         }
     }
     for (place, tie) in ties.iter_mut().enumerate() {
-        tie.2 = if best == Some(place) { tie.2.min(most) } else { 0.0 };
+        let (_, scope, rule) = *tie;
+        // A symptom in a place to which a rule ties the change does not speak against it, at least.
+        let is_said = tie.0.rule.is_some_and(|rule| rule.scope >= RULE_SCOPE);
+        let not_against = if is_said { rule.clamp(0.0, (-scope).max(0.0)) } else { 0.0 };
+        tie.2 = if best == Some(place) { nats(rule.min(most)) } else { not_against };
     }
+}
+
+/// A change that broke one thing breaks another in one of two cases.
+const BREAKS_MORE: f64 = 0.5;
+
+/// The prior of a change that broke something else, by so much surety.
+fn breaks_more(prior: f64, sure: f64) -> f64 {
+    prior + sure * (BREAKS_MORE - prior).max(0.0)
+}
+
+fn log_odds(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln()
 }
 
 /// To the thousandth, so that what is printed is what was counted.
@@ -354,9 +377,6 @@ const WORDS_MAX: f64 = 2.5;
 const REPEATED_ONCE: f64 = -1.2;
 /// More repeats say little more: it may be bad here alone.
 const REPEATED_OFTEN: f64 = -2.0;
-/// Three of four changes that break something show within this time (37 public incidents).
-const REPEAT_SHOWS_WITHIN: TimeDelta = TimeDelta::hours(1);
-
 /// That two symptoms are in one story says by itself that they belong together, as surely as the
 /// grouping asks for.
 const GROUPED: f64 = LINK_LEAST / (1.0 + LINK_LEAST);
@@ -365,17 +385,18 @@ const GROUPED: f64 = LINK_LEAST / (1.0 + LINK_LEAST);
 /// say the same.
 const WITNESSES_MAX: usize = 16;
 
-impl Ground<'_> {
+impl<'a> Ground<'a> {
     /// The odds of every candidate that explains something of these families, which come by start,
-    /// for an incident whose first symptom began at `onset`.
-    pub(super) fn odds(self, families: &[Tied], onset: Time) -> Vec<Odds> {
+    /// for an incident whose first symptom began at `onset`; `blamed` is what the incidents beside it
+    /// are put down to.
+    pub(super) fn odds(self, families: &[Tied], onset: Time, blamed: &[Blamed]) -> Vec<Odds> {
         let mut by_candidate = BTreeMap::<usize, Vec<Tie>>::new();
         for tie in families.iter().flat_map(|tied| tied.ties.iter()) {
             by_candidate.entry(self.changes.place(tie.candidate)).or_default().push(*tie);
         }
         let weight = 1.0 / super::number(families.len().max(1)).sqrt();
         let (said, rate) = (self.said(families), self.usual_rate(families, onset));
-        let most_of_rules = most_of_rules(&by_candidate);
+        let (most_of_rules, asked) = (most_of_rules(&by_candidate), by_candidate.len());
         let odds = by_candidate.into_iter().filter_map(|(place, ties)| {
             let set = self.changes.candidates().get(place)?;
             let anchor = *ties.iter().find(|tie| tie.is_known()).or(ties.first())?;
@@ -385,6 +406,9 @@ impl Ground<'_> {
                 .filter_map(|tie| self.changes.get(tie.member))
                 .map(prior)
                 .fold(0.0, f64::max);
+            let log_prior = nats(log_odds(prior));
+            let known = blamed.iter().find(|one| one.candidate == set.id());
+            let known = known.map_or(0.0, |one| log_odds(breaks_more(prior, one.sure)) - log_prior);
             let mut ties: Vec<_> = ties
                 .into_iter()
                 .map(|tie| {
@@ -400,11 +424,13 @@ impl Ground<'_> {
             count_rules_once(&mut ties, most_of_rules);
             Some(Odds {
                 candidate: set.id(),
-                prior: nats((prior / (1.0 - prior)).ln()),
+                prior: log_prior,
+                blamed: nats(known),
                 lag: nats((anchor.density / rate).ln()),
                 exoneration: nats(self.exoneration(set, families, onset)),
                 words: nats(self.words(set, &said, onset)),
                 repeats: nats(self.repeats(set, onset)),
+                learned: nats(self.learned(set, &anchor, onset, asked)),
                 mending: 0.0,
                 anchor,
                 ties,
@@ -457,18 +483,63 @@ impl Ground<'_> {
     /// How often the same was done long enough before to have shown, and what it was done to stayed
     /// well: at most two are looked for.
     pub(super) fn harmless_repeats(self, set: &Candidate, onset: Time) -> usize {
-        let earlier =
-            self.changes.alike(set.id()).iter().filter(|slot| !set.members.contains(slot));
-        let earlier = earlier.filter_map(|slot| self.changes.get(*slot)).filter(|change| {
-            change.started_at < set.started_at && change.started_at < onset - REPEAT_SHOWS_WITHIN
-        });
-        earlier.filter(|change| self.stayed_well(change)).take(2).count()
+        self.done_before(set, onset).filter(|change| self.stayed_well(change)).take(2).count()
+    }
+
+    /// When the same was done before, long enough before the onset to have shown, by start.
+    fn done_before<'s>(
+        self,
+        set: &'s Candidate,
+        onset: Time,
+    ) -> impl DoubleEndedIterator<Item = &'a Change> + use<'a, 's> {
+        let alike = self.changes.alike(set.id()).iter().filter(|slot| !set.members.contains(slot));
+        alike.filter_map(move |slot| self.changes.get(*slot)).filter(move |change| {
+            change.started_at < set.started_at && change.started_at < onset - SHOWS_WITHIN
+        })
+    }
+
+    /// What is added where the symptom followed the same change before, more often than by chance.
+    fn learned(self, set: &Candidate, anchor: &Tie, onset: Time, asked: usize) -> f64 {
+        let coincidence = self.coincidence(set, anchor, onset);
+        coincidence.map_or(0.0, |coincidence| coincidence.nats(asked))
+    }
+
+    /// How often the same was done before to the same services, and how often the symptom followed.
+    pub(super) fn coincidence(
+        self,
+        set: &Candidate,
+        anchor: &Tie,
+        onset: Time,
+    ) -> Option<Coincidence> {
+        if !self.model.settings.learn {
+            return None;
+        }
+        let services: Vec<_> = self.changes.get(anchor.member)?.scope.services().collect();
+        let symptom = self.families.spot(anchor.family)?;
+        let began = |at: &Time| {
+            let mut begun = self.families.begun(*at, *at + SHOWS_WITHIN);
+            begun.any(|spot| spot.is_same_symptom(symptom))
+        };
+        let same = self.done_before(set, onset);
+        let same =
+            same.filter(|one| one.scope.services().any(|service| services.contains(&service)));
+        let times: Vec<_> = same.rev().take(TIMES_MAX).map(|change| change.started_at).collect();
+        let first = *times.last()?;
+        let free = |at: &Time| !times.iter().any(|time| (*time - *at).abs() <= SHOWS_WITHIN);
+        let others = same_time_of_day(set.started_at, first).filter(free);
+        let others: Vec<_> = others.collect();
+        Some(Coincidence {
+            times: times.len(),
+            followed: times.iter().filter(|at| began(at)).count(),
+            days: others.len(),
+            anyway: others.iter().filter(|at| began(at)).count(),
+        })
     }
 
     /// Whether nothing began on what was changed within the time in which most changes show.
     fn stayed_well(self, change: &Change) -> bool {
         let services: Vec<_> = change.scope.services().map(family_hash).collect();
-        let until = change.started_at + REPEAT_SHOWS_WITHIN;
+        let until = change.started_at + SHOWS_WITHIN;
         let begun = self.families.begun(change.started_at, until).take(WITNESSES_MAX);
         !begun.into_iter().any(|spot| spot.services.iter().any(|(one, _)| services.contains(one)))
     }

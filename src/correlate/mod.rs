@@ -12,6 +12,7 @@ mod grouping;
 mod hazard;
 mod impact;
 mod kernel;
+mod learning;
 mod model;
 mod scope;
 mod time;
@@ -31,7 +32,7 @@ pub use self::{
     course::{Covered, Span},
     family::{Family, FamilyKey, FamilyRef, Head, family_id},
     fold::{Fold, Kept, News, Part},
-    model::{Model, OnsetHint, Settings},
+    model::{Model, Settings},
     window::Window,
 };
 

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use crate::{
     catalog::Catalog,
     event::{Mapping, Time, digest},
-    rules::{Matchers, RuleSet, default_outage},
+    rules::{Matchers, Onset, RuleSet, default_outage},
 };
 
 /// Everything that an answer depends on, besides the events and the time.
@@ -34,21 +34,12 @@ pub struct Settings {
     pub span: TimeDelta,
     /// How long before it fires a symptom may have begun, where nothing better is known.
     pub onset_lead: TimeDelta,
-    /// Where something better is known; the first that matches counts.
-    pub onsets: Vec<OnsetHint>,
+    /// Where the operator knows better than that and than the rule files; the first that matches counts.
+    pub onsets: Vec<Onset>,
+    /// Whether what followed the same change before counts.
+    pub learn: bool,
     /// Alerts that mean that users could not use the service: any of these.
     pub outage: Vec<Matchers>,
-}
-
-/// How long before they fire certain alerts' symptoms began.
-#[derive(Clone, Debug)]
-pub struct OnsetHint {
-    /// Which alerts.
-    pub alert: Matchers,
-    /// At least so long: the rule's `for`.
-    pub least: TimeDelta,
-    /// At most so long: with its evaluation interval and range.
-    pub most: TimeDelta,
 }
 
 impl Default for Settings {
@@ -60,6 +51,7 @@ impl Default for Settings {
             span: TimeDelta::hours(24),
             onset_lead: TimeDelta::minutes(15),
             onsets: Vec::new(),
+            learn: true,
             outage: default_outage(),
         }
     }
@@ -100,6 +92,11 @@ impl Settings {
 }
 
 impl Model {
+    /// What is known of onsets, the operator's word first.
+    pub(super) fn onsets(&self) -> impl Iterator<Item = &Onset> {
+        self.settings.onsets.iter().chain(&self.rules.onsets)
+    }
+
     /// A hash of how labels become scope.
     pub fn mapping_hash(&self) -> String {
         digest("", &self.mapping)
@@ -126,8 +123,8 @@ impl Model {
             settings.span,
             settings.onset_lead,
         ];
-        let onsets = settings.onsets.iter().map(|hint| {
-            (all(&hint.alert), hint.least.num_milliseconds(), hint.most.num_milliseconds())
+        let onsets = self.onsets().map(|onset| {
+            (all(&onset.alert), onset.least.num_milliseconds(), onset.most.num_milliseconds())
         });
         digest(
             "",
@@ -137,6 +134,7 @@ impl Model {
                 services.collect::<Vec<_>>(),
                 times.map(|time| time.num_milliseconds()),
                 onsets.collect::<Vec<_>>(),
+                settings.learn,
                 settings.outage.iter().map(all).collect::<Vec<_>>(),
             ),
         )

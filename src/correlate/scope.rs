@@ -67,6 +67,8 @@ const UNKNOWN_REACH: f64 = 0.20;
 const OTHER_ENVIRONMENT: f64 = 0.01;
 /// One of them does not say its environment.
 const ENVIRONMENT_UNSAID: f64 = 0.5;
+/// Neither does: most likely there is only one.
+const ENVIRONMENTS_UNSAID: f64 = 0.8;
 /// The same service in another cluster or region of one environment has its own configuration.
 const OTHER_PLACE: f64 = 0.3;
 
@@ -125,7 +127,7 @@ impl Way {
 const WEIGHT_SAME: f64 = 0.5;
 const WEIGHTS_BELOW: [f64; 4] = [0.45, 0.45, 0.25, 0.12];
 const WEIGHTS_ABOVE: [f64; 2] = [0.2, 0.12];
-const WEIGHT_UNKNOWN: f64 = 0.12;
+const WEIGHT_UNKNOWN: f64 = 0.045;
 /// With more services about than this, one that is not known to be related is less likely the one.
 const SERVICES_FEW: f64 = 60.0;
 
@@ -164,7 +166,10 @@ fn environments(scope: &Scope, symptom: &Labels) -> f64 {
     match scope.labels().share(symptom, "environment") {
         Some(true) => 1.0,
         Some(false) => OTHER_ENVIRONMENT,
-        None => ENVIRONMENT_UNSAID,
+        None if scope.labels().has("environment") || symptom.has("environment") => {
+            ENVIRONMENT_UNSAID
+        }
+        None => ENVIRONMENTS_UNSAID,
     }
 }
 

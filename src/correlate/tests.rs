@@ -13,7 +13,7 @@ use crate::{
     event::{
         Action, AlertReport, Change, ChangeId, ChangeReport, Kind, Labels, Status, parse_time,
     },
-    rules::RuleSet,
+    rules::{Onset, RuleSet},
 };
 
 /// Minutes into the world.
@@ -449,7 +449,7 @@ fn a_change_after_the_onset_and_before_the_alert_is_told_so() {
     let mut model = model();
     let quarter = TimeDelta::minutes(15);
     let alert = crate::rules::Matchers::parse(r#"alertname="Slow""#).unwrap();
-    model.settings.onsets = vec![OnsetHint { alert, least: quarter, most: quarter * 2 }];
+    model.settings.onsets = vec![Onset { alert, least: quarter, most: quarter * 2 }];
     // The slow alert fires later than the other, and its symptom is older.
     let events = [
         fired("Errors5xx", "api", 610, None),

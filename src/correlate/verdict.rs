@@ -29,6 +29,10 @@ const SUSPECTED: f64 = 0.9;
 const SUSPECTS_MAX: usize = 5;
 /// ... each of which is suspected of at least so much.
 const SUSPECT_LEAST: f64 = 0.02;
+/// One against which earlier symptoms speak so strongly, in nats, is cleared ...
+const ACQUITTED: f64 = -2.0;
+/// ... where it is suspected of less than this.
+const REST_OF_DOUBT: f64 = 0.1;
 /// Nobody reads more.
 const CLEARED_MAX: usize = 50;
 /// Of an incident's symptoms so many are told one by one, the first.
@@ -78,11 +82,12 @@ impl<'a> Case<'a> {
     pub(super) fn incident(&self) -> Incident {
         let responses = self.responses();
         let (none_probability, ranked) = self.rank(&responses);
-        let (suspects, others) = split(&ranked);
-        let answer = self.answer(none_probability, suspects);
-        let teller = Teller { ground: self.ground, first: self.first_symptom() };
-        let suspects = self.suspects(suspects, &teller);
-        let cleared = self.cleared(others, &responses, &suspects, &teller);
+        let (suspects, others) = split(ranked);
+        let answer = self.answer(none_probability, &suspects);
+        let teller =
+            Teller { ground: self.ground, first: self.first_symptom(), blamed: &self.story.blamed };
+        let suspects = self.suspects(&suspects, &teller);
+        let cleared = self.cleared(&others, &responses, &suspects, &teller);
         Incident {
             id: incident_id(&self.first.head.id),
             state: State::Open,
@@ -180,7 +185,8 @@ impl<'a> Case<'a> {
 
     /// All candidates but the responses, the most probable first, and the probability of none.
     fn rank(&self, responses: &[ChangeSlot]) -> (f64, Vec<Ranked>) {
-        let mut odds = self.ground.odds(&self.story.judged, self.first.onset_to);
+        let mut odds =
+            self.ground.odds(&self.story.judged, self.first.onset_to, &self.story.blamed);
         odds.retain(|odds| !responses.contains(&odds.candidate));
         for odds in &mut odds {
             odds.mending = if self.mended_by(odds.candidate).is_some() { MENDED } else { 0.0 };
@@ -324,17 +330,26 @@ fn summary(family: &Family) -> FamilySummary {
 }
 
 /// The suspects, and the others.
-fn split(ranked: &[Ranked]) -> (&[Ranked], &[Ranked]) {
-    let mut held = 0.0;
-    let mut suspects = 0;
-    for one in ranked.iter().take(SUSPECTS_MAX) {
-        if held >= SUSPECTED || one.probability < SUSPECT_LEAST {
-            break;
+fn split(ranked: Vec<Ranked>) -> (Vec<Ranked>, Vec<Ranked>) {
+    let (mut held, mut suspects) = (0.0, 0);
+    ranked.into_iter().partition(|one| {
+        let is_suspect = suspects < SUSPECTS_MAX
+            && held < SUSPECTED
+            && one.probability >= SUSPECT_LEAST
+            && !one.is_acquitted();
+        if is_suspect {
+            held += one.probability;
+            suspects += 1;
         }
-        held += one.probability;
-        suspects += 1;
+        is_suspect
+    })
+}
+
+impl Ranked {
+    /// Whether what was sick before it leaves it no more than the rest of a doubt.
+    fn is_acquitted(&self) -> bool {
+        self.odds.exoneration <= ACQUITTED && self.probability < REST_OF_DOUBT
     }
-    ranked.split_at(suspects)
 }
 
 /// The member with the most evidence: the one that explains most of the families best.

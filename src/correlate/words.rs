@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Answer, Evidence, Suspect, Term,
     family::{Family, FamilyKey},
+    grouping::Blamed,
     hazard::{Ground, Odds, Tie},
     kernel,
     scope::{Way, relation},
@@ -23,6 +24,20 @@ pub(super) struct Teller<'a> {
     pub(super) ground: Ground<'a>,
     /// The incident's symptom that began first, which need not be the one that fired first.
     pub(super) first: &'a Family,
+    /// What the incidents beside it are put down to.
+    pub(super) blamed: &'a [Blamed],
+}
+
+/// Of the terms those that count, and each rule that holds, once: what rules say of one story is
+/// counted by the one that says most, and whoever wrote another wants to see that it was met.
+fn without_what_says_nothing(evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let is_rule = |term: &&Evidence| term.kind == Term::Rule;
+    let counted = evidence.iter().filter(is_rule).filter(|rule| rule.nats != 0.0);
+    let mut told: BTreeSet<_> = counted.map(|rule| rule.text.clone()).collect();
+    let kept = evidence.into_iter().filter(|term| {
+        term.nats != 0.0 || term.kind == Term::Rule && told.insert(term.text.clone())
+    });
+    kept.collect()
 }
 
 /// The answer in one line.
@@ -95,6 +110,7 @@ impl Teller<'_> {
                 lead.action
             ),
         }];
+        evidence.push(Evidence { kind: Term::Blamed, nats: odds.blamed, text: self.blamed(odds) });
         if let Some(family) = self.ground.families.get(odds.anchor.family) {
             evidence.push(Evidence {
                 kind: Term::Lag,
@@ -130,6 +146,11 @@ impl Teller<'_> {
             text: self.repeats(odds),
         });
         evidence.push(Evidence {
+            kind: Term::Learned,
+            nats: odds.learned,
+            text: self.learned(odds),
+        });
+        evidence.push(Evidence {
             kind: Term::Direct,
             nats: odds.mending,
             text: mended.map_or_else(String::new, |by| {
@@ -147,8 +168,34 @@ impl Teller<'_> {
             nats: odds.calibration(),
             text: "reasons that hang together say less than their sum".to_owned(),
         });
-        evidence.retain(|term| term.nats != 0.0);
-        evidence
+        without_what_says_nothing(evidence)
+    }
+
+    /// What followed the same change before.
+    fn learned(&self, odds: &Odds) -> String {
+        let set = self.ground.changes.candidate(odds.candidate);
+        let before =
+            set.and_then(|set| self.ground.coincidence(set, &odds.anchor, self.first.onset_to));
+        before.map_or_else(String::new, |before| {
+            format!(
+                "the same was done {} times before, and this alert followed {} times within 1 h; at \
+                 that time of day it began on {} of {} other days",
+                before.times, before.followed, before.anyway, before.days
+            )
+        })
+    }
+
+    /// Which incident beside this one is put down to it.
+    fn blamed(&self, odds: &Odds) -> String {
+        let blamed = self.blamed.iter().find(|blamed| blamed.candidate == odds.candidate);
+        let told = blamed.and_then(|one| Some((one, self.ground.families.get(one.first)?)));
+        told.map_or_else(String::new, |(blamed, family)| {
+            let sure = (blamed.sure * 100.0).round();
+            format!(
+                "the incident of {}, too, is put down to it first ({sure} in 100)",
+                symptom(family)
+            )
+        })
     }
 
     /// Why a candidate is not a suspect.

@@ -15,6 +15,14 @@
 //! ```
 //!
 //! where the matchers of a list must all hold. What they see of a change says [`change_labels`].
+//! Beside its rules a file may say how long before they fire certain alerts' symptoms begin:
+//!
+//! ```toml
+//! [[onset]]
+//! alert = ['alertname="KubeNodeNotReady"']
+//! least = "15m"
+//! most = "20m"
+//! ```
 
 mod index;
 mod lexer;
@@ -30,7 +38,7 @@ mod tests;
 pub use self::{
     matcher::{Matcher, Matchers, Op},
     outage::{OUTAGE, default_outage},
-    parse::read_matchers,
+    parse::{read_matchers, read_onset},
     shipped::SHIPPED,
 };
 
@@ -60,11 +68,24 @@ pub struct Rule {
     pub because: String,
 }
 
+/// How long before they fire certain alerts' symptoms began.
+#[derive(Clone, Debug)]
+pub struct Onset {
+    /// Which alerts.
+    pub alert: Matchers,
+    /// At least so long: the alerting rule's `for`.
+    pub least: TimeDelta,
+    /// At most so long: with its evaluation interval and range.
+    pub most: TimeDelta,
+}
+
 /// All rules that are in force.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     /// In the order of files and of rules in them.
     pub rules: Rules,
+    /// What is known of onsets; the first that matches counts.
+    pub onsets: Vec<Onset>,
 }
 
 /// Rules that are called by their places, with an index of each side.

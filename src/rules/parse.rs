@@ -1,11 +1,11 @@
-//! Rule files: `[[rule]]` tables, and every problem of them at once.
+//! Rule files: `[[rule]]` and `[[onset]]` tables, and every problem of them at once.
 
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use toml::Spanned;
 
-use super::{Matchers, Rule, RuleSet};
+use super::{Matchers, Onset, Rule, RuleSet};
 use crate::{
     document::{Document, Section},
     duration::say_duration,
@@ -26,7 +26,7 @@ impl RuleSet {
     /// Every problem of every file.
     pub fn parse(files: &[(String, String)]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut rules = Vec::new();
+        let (mut rules, mut onsets) = (Vec::new(), Vec::new());
         // By rule name, the file that has it.
         let mut names: BTreeMap<String, &str> = BTreeMap::new();
         for (file, text) in files {
@@ -43,10 +43,11 @@ impl RuleSet {
                 }
                 section.finish();
             }
+            onsets.extend(root.sections("onset").into_iter().filter_map(read_onset));
             root.finish();
             problems.extend(document.problems());
         }
-        if problems.is_empty() { Ok(Self { rules: rules.into() }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { rules: rules.into(), onsets }) } else { Err(problems) }
     }
 }
 
@@ -104,6 +105,20 @@ fn read_rule(section: &mut Section<'_>, name: String) -> Option<Rule> {
         strength: strength?.into_inner(),
         because: because?.into_inner(),
     })
+}
+
+/// How long before they fire certain alerts' symptoms began.
+pub fn read_onset(mut section: Section<'_>) -> Option<Onset> {
+    let alert = section.need("alert", read_matchers);
+    let least = section.need("least", Section::duration);
+    let most = section.need("most", Section::duration);
+    if let (Some(least), Some(most)) = (&least, &most)
+        && least.get_ref() > most.get_ref()
+    {
+        section.document().wrong(most.span(), "`most` is less than `least`", "exchange them");
+    }
+    section.finish();
+    Some(Onset { alert: alert?.into_inner(), least: least?.into_inner(), most: most?.into_inner() })
 }
 
 fn plain(list: Spanned<Vec<Spanned<String>>>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::RuleSet;
 
 /// Every rule file by its name; tests prove that none is missing and that they parse together.
-pub const SHIPPED: [(&str, &str); 26] = [
+pub const SHIPPED: [(&str, &str); 27] = [
     ("rules/admission.toml", include_str!("../../rules/admission.toml")),
     ("rules/caches.toml", include_str!("../../rules/caches.toml")),
     ("rules/certificates.toml", include_str!("../../rules/certificates.toml")),
@@ -22,6 +22,7 @@ pub const SHIPPED: [(&str, &str); 26] = [
     ("rules/network.toml", include_str!("../../rules/network.toml")),
     ("rules/node-groups.toml", include_str!("../../rules/node-groups.toml")),
     ("rules/nodes.toml", include_str!("../../rules/nodes.toml")),
+    ("rules/onsets.toml", include_str!("../../rules/onsets.toml")),
     ("rules/permissions.toml", include_str!("../../rules/permissions.toml")),
     ("rules/platform.toml", include_str!("../../rules/platform.toml")),
     ("rules/queues.toml", include_str!("../../rules/queues.toml")),

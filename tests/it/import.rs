@@ -17,6 +17,7 @@ use std::{
 use antecede::{
     clock,
     event::{Time, parse_time, show_time},
+    rules::RuleSet,
 };
 use chrono::{DurationRound as _, TimeDelta};
 use serde_json::{Value, json};
@@ -176,6 +177,41 @@ fn an_imported_alert_is_the_one_that_was_told_live() {
     let list = daemon.get("/api/v1/alerts?limit=1000");
     let day = past.iter().filter(|[pending, ..]| clock::now() - *pending < TimeDelta::days(1));
     assert_eq!(list["alerts"].as_array().unwrap().len(), day.count(), "{list:#}");
+}
+
+#[test]
+fn the_rules_of_a_prometheus_say_how_long_its_alerts_waited() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = r#"groups: [{name: a, interval: 30s, rules: [
+        {alert: NodeGone, expr: 'up == 0', for: 15m},
+        {alert: Burns, expr: 'rate(errors_total[5m]) > 1 and rate(errors_total[1h]) > 1', for: 2m},
+        {alert: Burns, expr: 'rate(errors_total[6h]) > 1', for: 15m},
+        {record: of_no_alert, expr: 'vector(1)'},
+    ]}]"#;
+    let prometheus = Prometheus::start(dir.path(), &[], rules);
+    let asked = || antecede().args(["import", "onsets", &prometheus.url]).output().unwrap();
+    let output = asked();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = dir.path().join("onsets.toml");
+    fs::write(&file, &output.stdout).unwrap();
+    let checked = antecede().args(["check", "rules"]).arg(&file).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told = RuleSet::parse(&[("onsets.toml".to_owned(), text.clone())]).unwrap().onsets;
+    let minutes: Vec<_> =
+        told.iter().map(|one| (one.least.as_seconds_f64(), one.most.as_seconds_f64())).collect();
+    // Which of two rules of one name fires is not known before it does.
+    assert_eq!(minutes, [(120.0, 900.0 + 21_600.0 + 30.0), (900.0, 930.0)], "{text}");
+}
+
+#[test]
+fn a_prometheus_without_rules_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let prometheus = Prometheus::start(dir.path(), &[], "");
+    let output = antecede().args(["import", "onsets", &prometheus.url]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("no alerting rules"), "{told}");
+    assert_eq!(output.status.code(), Some(1), "{told}");
 }
 
 #[test]

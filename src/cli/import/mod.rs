@@ -1,6 +1,7 @@
 //! `import`: the past, posted into a daemon as if it had been told then, in the order in which it
 //! happened. What the daemon has already it does not store again, so an import may be repeated.
 
+mod onsets;
 mod posting;
 mod prometheus;
 mod stretches;
@@ -17,7 +18,7 @@ use self::{
     stretches::{Alerts, Counts},
 };
 use super::{
-    args::{Format, ImportCases, ImportPrometheus},
+    args::{Format, ImportCases, ImportOnsets, ImportPrometheus},
     check::files_of,
     client::Client,
     files::read_token,
@@ -146,6 +147,19 @@ fn with(mut report: AlertReport, added: &Labels) -> AlertReport {
         }
     }
     report
+}
+
+/// Prints a rule file: what there is to post nothing of, and is read with the configuration.
+pub(super) async fn onsets(args: &ImportOnsets) -> anyhow::Result<Outcome> {
+    let token = args.prometheus_token_file.as_deref().map(read_token).transpose()?;
+    let rules = Prometheus::new(&args.url, token)?.rules().await?;
+    let leads = onsets::leads(&rules);
+    if leads.is_empty() {
+        say("it has no alerting rules: is it the Prometheus that evaluates them?");
+        return Ok(Outcome::Found);
+    }
+    print(&onsets::rule_file(&leads))?;
+    Ok(Outcome::Fine)
 }
 
 pub(super) async fn cases(args: &ImportCases, format: Format) -> anyhow::Result<Outcome> {

@@ -1,12 +1,13 @@
-//! Asks a Prometheus, or what answers its API, which alerts were active. In: a range of an even
-//! grid. Out: what was seen at its moments, or one sentence on why not that names the address.
+//! Asks a Prometheus, or what answers its API, which alerts were active, and by which rules. In: a
+//! range of an even grid. Out: what was seen at its moments, or one sentence on why not that names
+//! the address.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use chrono::TimeDelta;
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::stretches::Series;
 use crate::event::{Labels, Time, show_time, time_of_micros};
@@ -42,7 +43,7 @@ pub(super) enum Failed {
 #[derive(Debug)]
 pub(super) struct Prometheus {
     http: reqwest::Client,
-    query_range: Url,
+    url: Url,
     token: Option<String>,
 }
 
@@ -57,24 +58,20 @@ pub(super) struct Answer {
 impl Prometheus {
     /// The one at this address, which may have a path.
     pub(super) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let mut query_range = Url::parse(url)
+        let mut parsed = Url::parse(url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .with_context(|| {
                 format!("{url:?} is not a Prometheus: want a URL as http://127.0.0.1:9090")
             })?;
-        // Only a URL that cannot be a base has no segments, and that was let out.
-        if let Ok(mut segments) = query_range.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1", "query_range"]);
-        }
-        query_range.set_query(None);
+        parsed.set_query(None);
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REPLY_TIMEOUT)
             .user_agent(concat!("antecede/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("cannot set up HTTP")?;
-        Ok(Self { http, query_range, token })
+        Ok(Self { http, url: parsed, token })
     }
 
     /// Which alerts were active at the moments from the one to the other.
@@ -84,92 +81,108 @@ impl Prometheus {
         to: Time,
         step: TimeDelta,
     ) -> Result<Answer, Failed> {
-        let (status, body) = self.ask(from, to, step).await?;
-        let reply: Reply = serde_json::from_slice(&body).map_err(|error| {
+        let step = format!("{}ms", step.num_milliseconds());
+        let (from, to) = (show_time(from), show_time(to));
+        let asked = [("query", QUERY), ("start", &from), ("end", &to), ("step", &step)];
+        let (data, warnings) = self.ask::<Matrices>("query_range", &asked).await?;
+        let series = data.result.into_iter().map(Matrix::series).collect();
+        Ok(Answer { series, warnings })
+    }
+
+    /// Its alerting rules.
+    pub(super) async fn rules(&self) -> anyhow::Result<Vec<AlertingRule>> {
+        let asked = self.ask::<Groups>("rules", &[("type", "alert")]).await;
+        let (data, _) = asked.map_err(|failed| match failed {
+            Failed::TooMuch(error) | Failed::AtAll(error) => error,
+        })?;
+        let rules = data.groups.into_iter().flat_map(|group| {
+            let interval = group.interval;
+            group.rules.into_iter().map(move |rule| AlertingRule { interval, ..rule })
+        });
+        Ok(rules.collect())
+    }
+
+    /// What it answers to a question, with its warnings.
+    async fn ask<D: DeserializeOwned>(
+        &self,
+        what: &str,
+        asked: &[(&str, &str)],
+    ) -> Result<(D, Vec<String>), Failed> {
+        let mut url = self.url.clone();
+        // Only a URL that cannot be a base has no segments, and that was let out.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1", what]);
+        }
+        let at = url.clone();
+        url.query_pairs_mut().extend_pairs(asked);
+        let (status, body) = self.get(url, &at).await?;
+        let reply: Reply<D> = serde_json::from_slice(&body).map_err(|error| {
             let shown = body.get(..SHOWN_BYTES_MAX.min(body.len())).unwrap_or_default();
             let shown = String::from_utf8_lossy(shown);
-            self.failed(&format!(
-                "answered {status}, and not as Prometheus does ({error}): {shown}"
-            ))
+            let why = format!("answered {status}, and not as Prometheus does ({error}): {shown}");
+            Failed::AtAll(failure(&at, &why))
         })?;
         match (reply.data, reply.error) {
-            (Some(data), None) => {
-                let series = data.result.into_iter().map(Matrix::series).collect();
-                Ok(Answer { series, warnings: reply.warnings })
-            }
+            (Some(data), None) => Ok((data, reply.warnings)),
             (_, error) => {
                 let kind = reply.error_type.unwrap_or_default();
                 let error = error.unwrap_or_default();
-                let why = self.error(&format!("answered {status}: {kind}: {error}"));
+                let why = failure(&at, &format!("answered {status}: {kind}: {error}"));
                 let too_much = kind == "timeout" || error.contains("too many samples");
                 Err(if too_much { Failed::TooMuch(why) } else { Failed::AtAll(why) })
             }
         }
     }
 
-    async fn ask(
-        &self,
-        from: Time,
-        to: Time,
-        step: TimeDelta,
-    ) -> Result<(StatusCode, Vec<u8>), Failed> {
-        let mut url = self.query_range.clone();
-        url.query_pairs_mut().extend_pairs([
-            ("query", QUERY),
-            ("start", &show_time(from)),
-            ("end", &show_time(to)),
-            ("step", &format!("{}ms", step.num_milliseconds())),
-        ]);
+    async fn get(&self, url: Url, at: &Url) -> Result<(StatusCode, Vec<u8>), Failed> {
         let mut request = self.http.get(url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let mut reply = request.send().await.map_err(|error| self.unreachable(error))?;
+        let unreachable = |error| unreachable(at, error);
+        let mut reply = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();
-        while let Some(chunk) = reply.chunk().await.map_err(|error| self.unreachable(error))? {
+        while let Some(chunk) = reply.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > REPLY_BYTES_MAX {
                 let why = format!("answered with more than {REPLY_BYTES_MAX} bytes");
-                return Err(Failed::TooMuch(self.error(&why)));
+                return Err(Failed::TooMuch(failure(at, &why)));
             }
             body.extend_from_slice(&chunk);
         }
         Ok((reply.status(), body))
     }
-
-    /// Why there is no reply: of the layers that report it, the lowest knows.
-    fn unreachable(&self, error: reqwest::Error) -> Failed {
-        if error.is_timeout() && !error.is_connect() {
-            return Failed::TooMuch(self.error("did not answer in time"));
-        }
-        let error = anyhow!(error.without_url());
-        self.failed(&format!("cannot be reached: {}", error.root_cause()))
-    }
-
-    fn failed(&self, what: &str) -> Failed {
-        Failed::AtAll(self.error(what))
-    }
-
-    fn error(&self, what: &str) -> anyhow::Error {
-        let mut shown = self.query_range.clone();
-        // Whoever reads the error need not know the password in the address.
-        shown.set_password(None).unwrap_or_default();
-        anyhow!("{shown} {what}")
-    }
 }
 
-/// What `/api/v1/query_range` answers.
+/// Why there is no reply: of the layers that report it, the lowest knows.
+fn unreachable(at: &Url, error: reqwest::Error) -> Failed {
+    if error.is_timeout() && !error.is_connect() {
+        return Failed::TooMuch(failure(at, "did not answer in time"));
+    }
+    let error = anyhow!(error.without_url());
+    Failed::AtAll(failure(at, &format!("cannot be reached: {}", error.root_cause())))
+}
+
+fn failure(at: &Url, what: &str) -> anyhow::Error {
+    let mut shown = at.clone();
+    // Whoever reads the error need not know the password in the address.
+    shown.set_password(None).unwrap_or_default();
+    anyhow!("{shown} {what}")
+}
+
+/// What every path under `/api/v1` answers.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reply {
-    data: Option<Data>,
+#[serde(rename_all = "camelCase", bound = "D: DeserializeOwned")]
+struct Reply<D> {
+    data: Option<D>,
     error_type: Option<String>,
     error: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
 }
 
+/// The data of `/api/v1/query_range`.
 #[derive(Deserialize)]
-struct Data {
+struct Matrices {
     result: Vec<Matrix>,
 }
 
@@ -206,4 +219,31 @@ impl TryFrom<f64> for Moment {
         let micros = i64::try_from(milliseconds * 1000).map_err(|error| error.to_string())?;
         Ok(Self(time_of_micros(micros)))
     }
+}
+
+/// The data of `/api/v1/rules`.
+#[derive(Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    /// Between two evaluations, in seconds.
+    interval: f64,
+    rules: Vec<AlertingRule>,
+}
+
+/// When an alert fires.
+#[derive(Debug, Deserialize)]
+pub(super) struct AlertingRule {
+    /// The alert's name.
+    pub(super) name: String,
+    /// The expression that has to hold ...
+    pub(super) query: String,
+    /// ... for so long, in seconds.
+    pub(super) duration: f64,
+    /// Between two evaluations, in seconds.
+    #[serde(skip)]
+    pub(super) interval: f64,
 }
