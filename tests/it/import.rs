@@ -182,12 +182,12 @@ fn an_imported_alert_is_the_one_that_was_told_live() {
 #[test]
 fn the_rules_of_a_prometheus_say_how_long_its_alerts_waited() {
     let dir = tempfile::tempdir().unwrap();
-    let rules = r#"groups: [{name: a, interval: 30s, rules: [
+    let rules = r"groups: [{name: a, interval: 30s, rules: [
         {alert: NodeGone, expr: 'up == 0', for: 15m},
         {alert: Burns, expr: 'rate(errors_total[5m]) > 1 and rate(errors_total[1h]) > 1', for: 2m},
         {alert: Burns, expr: 'rate(errors_total[6h]) > 1', for: 15m},
         {record: of_no_alert, expr: 'vector(1)'},
-    ]}]"#;
+    ]}]";
     let prometheus = Prometheus::start(dir.path(), &[], rules);
     let asked = || antecede().args(["import", "onsets", &prometheus.url]).output().unwrap();
     let output = asked();
