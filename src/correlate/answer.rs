@@ -105,7 +105,7 @@ pub enum Term {
     Exoneration,
     /// What ties the change to the symptom by name: a revision in the alert, an end with the rollback.
     Direct,
-    /// What makes probabilities of the sum that come true as often as they say.
+    /// What is taken off the sum, because reasons that hang together say less than it.
     Calibration,
 }
 

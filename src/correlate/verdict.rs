@@ -7,9 +7,10 @@ use super::{
     candidate::{Candidate, Slot as ChangeSlot},
     family::{Family, Slot},
     grouping::Story,
-    hazard::{Ground, Odds, softmax},
+    hazard::Ground,
     impact::impact,
     kernel::{SKEW, is_rollback},
+    odds::{Odds, softmax},
     scope::relation,
     words::{self, Teller},
 };

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::{
     Answer, Evidence, Suspect, Term,
     family::{Family, FamilyKey},
-    grouping::Blamed,
-    hazard::{Ground, Odds, Tie},
+    hazard::{Ground, Tie},
     kernel,
+    odds::{Blamed, Odds},
     scope::{Way, relation},
     vocabulary,
 };

@@ -75,6 +75,13 @@ impl Test {
 }
 
 impl Matcher {
+    /// A matcher for one value.
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        let test = Test::OneOf(BTreeSet::from([value.clone()]));
+        Self { name, op: Op::Equal, value, test }
+    }
+
     /// A matcher of these parts.
     ///
     /// # Errors

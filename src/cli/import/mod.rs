@@ -1,5 +1,6 @@
 //! `import`: the past, posted into a daemon as if it had been told then, in the order in which it
 //! happened. What the daemon has already it does not store again, so an import may be repeated.
+//! And what the configuration can learn from a Prometheus, as a file.
 
 mod onsets;
 mod posting;
@@ -149,11 +150,11 @@ fn with(mut report: AlertReport, added: &Labels) -> AlertReport {
     report
 }
 
-/// Prints a rule file: what there is to post nothing of, and is read with the configuration.
+/// Prints a rule file: it is no event, and read with the configuration.
 pub(super) async fn onsets(args: &ImportOnsets) -> anyhow::Result<Outcome> {
     let token = args.prometheus_token_file.as_deref().map(read_token).transpose()?;
-    let rules = Prometheus::new(&args.url, token)?.rules().await?;
-    let leads = onsets::leads(&rules);
+    let groups = Prometheus::new(&args.url, token)?.rules().await?;
+    let leads = onsets::leads(&groups);
     if leads.is_empty() {
         say("it has no alerting rules: is it the Prometheus that evaluates them?");
         return Ok(Outcome::Found);

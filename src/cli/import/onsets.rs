@@ -6,8 +6,11 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use chrono::TimeDelta;
 use regex::Regex;
 
-use super::prometheus::AlertingRule;
-use crate::duration::{parse_duration, show_duration};
+use super::prometheus::{AlertingRule, Group};
+use crate::{
+    duration::{parse_duration, show_duration},
+    rules::Matcher,
+};
 
 /// The ranges of an expression: `[5m]`, and of a subquery `[1h:30s]` what stands before the colon.
 static RANGE: LazyLock<Option<Regex>> =
@@ -21,9 +24,10 @@ pub(super) struct Lead {
 }
 
 impl Lead {
-    fn of(rule: &AlertingRule) -> Self {
+    /// `interval` is the one between two evaluations, in seconds.
+    fn of(rule: &AlertingRule, interval: f64) -> Self {
         let least = seconds(rule.duration);
-        Self { least, most: least + seconds(rule.interval) + longest_range(&rule.query) }
+        Self { least, most: least + seconds(interval) + longest_range(&rule.query) }
     }
 
     /// What holds whichever of two rules of one name fires.
@@ -45,10 +49,11 @@ fn longest_range(query: &str) -> TimeDelta {
 }
 
 /// By the name of the alert.
-pub(super) fn leads(rules: &[AlertingRule]) -> BTreeMap<&str, Lead> {
+pub(super) fn leads(groups: &[Group]) -> BTreeMap<&str, Lead> {
     let mut leads = BTreeMap::<&str, Lead>::new();
-    for rule in rules {
-        let lead = Lead::of(rule);
+    let rules = groups.iter().flat_map(|group| group.rules.iter().map(move |one| (group, one)));
+    for (group, rule) in rules {
+        let lead = Lead::of(rule, group.interval);
         leads.entry(&rule.name).and_modify(|known| *known = known.or(lead)).or_insert(lead);
     }
     leads
@@ -57,7 +62,7 @@ pub(super) fn leads(rules: &[AlertingRule]) -> BTreeMap<&str, Lead> {
 /// A rule file that says so.
 pub(super) fn rule_file(leads: &BTreeMap<&str, Lead>) -> String {
     let entries = leads.iter().map(|(name, Lead { least, most })| {
-        let alert = toml::Value::String(format!("alertname={name:?}"));
+        let alert = toml::Value::from(Matcher::equal("alertname", *name).to_string());
         let (least, most) = (show_duration(*least), show_duration(*most));
         format!("\n[[onset]]\nalert = [{alert}]\nleast = {least:?}\nmost = {most:?}\n")
     });
@@ -71,8 +76,12 @@ mod tests {
     use super::*;
     use crate::rules::RuleSet;
 
-    fn rule(name: &str, query: &str, duration: f64, interval: f64) -> AlertingRule {
-        AlertingRule { name: name.into(), query: query.into(), duration, interval }
+    fn rule(name: &str, query: &str, duration: f64) -> AlertingRule {
+        AlertingRule { name: name.into(), query: query.into(), duration }
+    }
+
+    fn group(interval: f64, rules: impl Into<Vec<AlertingRule>>) -> Group {
+        Group { interval, rules: rules.into() }
     }
 
     fn minutes(least: i64, most: i64) -> Lead {
@@ -87,29 +96,29 @@ mod tests {
             ("max_over_time(rate(a[5m])[30m:1m]) > 0", minutes(15, 46)),
         ];
         for (query, lead) in cases {
-            let rules = [rule("A", query, 900.0, 60.0)];
-            assert_eq!(leads(&rules).get("A"), Some(&lead), "{query}");
+            let groups = [group(60.0, [rule("A", query, 900.0)])];
+            assert_eq!(leads(&groups).get("A"), Some(&lead), "{query}");
         }
     }
 
     #[test]
     fn two_rules_of_one_name_leave_open_which_of_them_fired() {
-        let rules = [rule("Burn", "a[1h]", 120.0, 60.0), rule("Burn", "a[6h]", 900.0, 60.0)];
-        assert_eq!(leads(&rules).get("Burn"), Some(&minutes(2, 376)));
+        let rules = [rule("Burn", "a[1h]", 120.0), rule("Burn", "a[6h]", 900.0)];
+        assert_eq!(leads(&[group(60.0, rules)]).get("Burn"), Some(&minutes(2, 376)));
     }
 
     #[test]
     fn what_is_printed_is_a_rule_file_whatever_the_alerts_are_called() {
-        let rules = [
-            rule("Disk \"full\" \\ 'soon'", "a", 0.0, 15.0),
-            rule("Zeile\numbruch", "a", f64::NAN, -1.0),
-            rule("KubeNodeNotReady", "a", 900.0, 30.0),
+        let names = ["Disk \"full\" \\ 'soon'", "Zeile\numbruch", "Un\u{200b}seen", "Down"];
+        let groups = [
+            group(15.0, names.map(|name| rule(name, "a", 0.0))),
+            group(-1.0, [rule("NoTime", "a", f64::NAN)]),
         ];
-        let text = rule_file(&leads(&rules));
+        let text = rule_file(&leads(&groups));
         let read = RuleSet::parse(&[("onsets.toml".to_owned(), text.clone())]).expect(&text);
-        assert_eq!(read.onsets.len(), rules.len(), "{text}");
-        for rule in &rules {
-            let labels = [("alertname", rule.name.as_str())].into_iter().collect();
+        assert_eq!(read.onsets.len(), names.len() + 1, "{text}");
+        for name in names.into_iter().chain(["NoTime"]) {
+            let labels = [("alertname", name)].into_iter().collect();
             let held = read.onsets.iter().filter(|onset| onset.alert.matches(&labels)).count();
             assert_eq!(held, 1, "{text}");
         }

@@ -89,17 +89,13 @@ impl Prometheus {
         Ok(Answer { series, warnings })
     }
 
-    /// Its alerting rules.
-    pub(super) async fn rules(&self) -> anyhow::Result<Vec<AlertingRule>> {
+    /// Its alerting rules, group by group.
+    pub(super) async fn rules(&self) -> anyhow::Result<Vec<Group>> {
         let asked = self.ask::<Groups>("rules", &[("type", "alert")]).await;
         let (data, _) = asked.map_err(|failed| match failed {
             Failed::TooMuch(error) | Failed::AtAll(error) => error,
         })?;
-        let rules = data.groups.into_iter().flat_map(|group| {
-            let interval = group.interval;
-            group.rules.into_iter().map(move |rule| AlertingRule { interval, ..rule })
-        });
-        Ok(rules.collect())
+        Ok(data.groups)
     }
 
     /// What it answers to a question, with its warnings.
@@ -227,11 +223,12 @@ struct Groups {
     groups: Vec<Group>,
 }
 
-#[derive(Deserialize)]
-struct Group {
+/// Rules that are evaluated together.
+#[derive(Debug, Deserialize)]
+pub(super) struct Group {
     /// Between two evaluations, in seconds.
-    interval: f64,
-    rules: Vec<AlertingRule>,
+    pub(super) interval: f64,
+    pub(super) rules: Vec<AlertingRule>,
 }
 
 /// When an alert fires.
@@ -243,7 +240,4 @@ pub(super) struct AlertingRule {
     pub(super) query: String,
     /// ... for so long, in seconds.
     pub(super) duration: f64,
-    /// Between two evaluations, in seconds.
-    #[serde(skip)]
-    pub(super) interval: f64,
 }
