@@ -7,7 +7,8 @@
 //! - [`engine`] tails the log and keeps the state up to date with what
 //! - [`correlate`] makes of it, with what [`rules`] and [`catalog`] know: incidents, each with its
 //!   suspects and why. It is a function of events, configuration and time.
-//! - [`timeline`] tells an incident line by line.
+//! - [`timeline`] tells an incident line by line, in the words that [`say`] has for times and chances,
+//!   and [`picture`] draws it.
 //! - [`replay`] does the same for a recorded incident, and [`backtest`] measures the answers on many.
 //! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
 //! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
@@ -27,6 +28,8 @@ pub mod rules;
 pub mod correlate;
 pub mod feed;
 
+pub mod picture;
+pub mod say;
 pub mod timeline;
 
 pub mod backtest;

@@ -549,6 +549,7 @@ impl Engine {
         for Logged { id, event, late, .. } in slice {
             match event {
                 Event::Note(note) => taken.notes.push((*id, note.clone())),
+                Event::Feedback(said) => taken.feedback.push((*id, said.clone())),
                 _ if *late => {}
                 Event::Change(report) => self.fold.change(report, *id),
                 Event::Alert(report) => {
@@ -575,7 +576,7 @@ impl Engine {
                     written.changes.extend(change.map(|change| (change, history)));
                 }
                 Event::Alert(report) => written.firings.extend(self.late_firing(*id, report)?),
-                Event::Note(_) => {}
+                Event::Note(_) | Event::Feedback(_) => {}
             }
         }
         Ok(())

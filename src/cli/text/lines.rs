@@ -1,12 +1,10 @@
 //! Lists for people: a timeline, and incidents.
 
-use super::{
-    incident::answer,
-    page::{Column, Page},
-    words::{Clock, say_place, say_probability, say_seconds, show_moment},
-};
+use super::page::{Column, Page};
 use crate::{
     correlate::Incident,
+    event::Verdict,
+    say::{Clock, answer, say_place, say_probability, say_seconds, show_moment},
     timeline::{Entry, EntryKind, Role},
 };
 
@@ -46,6 +44,10 @@ const fn event(entry: &Entry) -> &'static str {
         EntryKind::AlertExpired => "expired",
         EntryKind::Gap => "gap",
         EntryKind::Note => "note",
+        EntryKind::Feedback => match entry.verdict {
+            Some(Verdict::NotCause) => "not it",
+            Some(Verdict::Cause) | None => "cause",
+        },
     }
 }
 
@@ -64,7 +66,7 @@ fn sentence(entry: &Entry) -> String {
         words.push_str(", after ");
         words.push_str(&say_seconds(seconds));
     }
-    if let (EntryKind::Note, Some(author)) = (entry.kind, &entry.actor) {
+    if let (EntryKind::Note | EntryKind::Feedback, Some(author)) = (entry.kind, &entry.actor) {
         words.push_str(" (");
         words.push_str(author);
         words.push(')');
