@@ -8,10 +8,11 @@
 //! - [`correlate`] makes of it, with what [`rules`] and [`catalog`] know: incidents, each with its
 //!   suspects and why. It is a function of events, configuration and time.
 //! - [`timeline`] tells an incident line by line, in the words that [`say`] has for times and chances,
-//!   and [`picture`] draws it.
+//!   [`picture`] draws it, and [`postmortem`] begins the document of the day after.
 //! - [`replay`] does the same for a recorded incident, and [`backtest`] measures the answers on many.
 //! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
 //! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
+//! - [`page`] is what people see in a browser.
 //! - [`http`] takes and answers, [`cli`] does so for people, [`app`] starts and stops it all.
 //!
 //! [`config`] reads what the operator wrote, through [`document`], and tells every [`problem`].
@@ -29,6 +30,7 @@ pub mod correlate;
 pub mod feed;
 
 pub mod picture;
+pub mod postmortem;
 pub mod say;
 pub mod timeline;
 
@@ -39,6 +41,8 @@ pub mod engine;
 
 pub mod hearing;
 pub mod notify;
+
+pub mod page;
 
 pub mod http;
 

@@ -140,6 +140,11 @@ impl Handle {
         *self.assessed.borrow()
     }
 
+    /// How far the log is assessed, to be followed.
+    pub fn watch(&self) -> watch::Receiver<Seq> {
+        self.assessed.clone()
+    }
+
     /// Waits until the log is assessed up to `seq`; whether it was within the time.
     pub async fn wait(&self, seq: Seq, timeout: Duration) -> bool {
         let mut assessed = self.assessed.clone();

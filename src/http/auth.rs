@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use warp::http::{HeaderMap, header};
 
-use super::reply::ApiError;
+use super::{forms::COOKIE, reply::ApiError, route::Id};
 
 /// The tokens that are let in, as hashes: what is compared has one length, in one time, and what is
 /// held tells nobody a token.
@@ -29,18 +29,25 @@ impl Tokens {
         Ok(Self(tokens))
     }
 
-    /// Lets in a request that carries one of them.
+    /// Lets in a request that carries one of them, as programs do or as a page does.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let Some(token) = headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes()))
-        else {
-            return Err(ApiError::unauthorized("a bearer token is needed"));
+        let sent = match headers.get(header::AUTHORIZATION) {
+            Some(value) => bearer(value.as_bytes()).map(str::to_owned),
+            None => match cookie(headers) {
+                Some(token) => Some(token),
+                None => return Err(ApiError::unauthorized("a bearer token is needed")),
+            },
         };
-        let sent = hash(token.unwrap_or_default());
-        let known = self.0.iter().fold(0, |known, one| known | one.ct_eq(&sent).unwrap_u8());
-        if token.is_some() && known == 1 {
+        if sent.is_some_and(|token| self.know(&token)) {
             return Ok(());
         }
         Err(ApiError::unauthorized("the token is not one that is let in"))
+    }
+
+    /// Whether this is one of them.
+    pub(super) fn know(&self, token: &str) -> bool {
+        let sent = hash(token);
+        self.0.iter().fold(0, |known, one| known | one.ct_eq(&sent).unwrap_u8()) == 1
     }
 }
 
@@ -53,6 +60,14 @@ impl fmt::Debug for Tokens {
 fn bearer(value: &[u8]) -> Option<&str> {
     let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token that a page's reader gave when they logged in.
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|one| one.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.trim() == COOKIE)?;
+    Some(value.trim().parse::<Id>().ok()?.0)
 }
 
 fn hash(token: &str) -> [u8; 32] {

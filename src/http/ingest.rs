@@ -61,8 +61,8 @@ impl Source {
 
 /// What is said to the sender.
 #[derive(Serialize)]
-struct Receipt {
-    seq: u64,
+pub(super) struct Receipt {
+    pub(super) seq: u64,
     accepted: usize,
     duplicates: usize,
     /// Of the events that were new, those that came too late to change an answer.
@@ -105,6 +105,25 @@ impl Api {
         let Taken { accepted, duplicates, ignored, rejected: _ } = taken;
         let Appended { seq: Seq(seq), late, new: _ } = appended;
         Ok(json(&Receipt { seq, accepted, duplicates, late, ignored, rejected, ids }))
+    }
+
+    /// Takes what a person said on a page, or of an incident; counted under `name`.
+    pub(super) async fn said(
+        &self,
+        name: &'static str,
+        said: Normalised,
+    ) -> Result<Receipt, ApiError> {
+        let Normalised { items, rejected, .. } = said;
+        let mut taken = Taken { rejected: rejected.len(), ..Taken::default() };
+        if items.is_empty() {
+            self.parts.metrics.took(name, taken);
+            return Err(ApiError::all_rejected(rejected));
+        }
+        let (Appended { seq: Seq(seq), late, new: _ }, ids) =
+            self.append(items, &mut taken).await?;
+        self.parts.metrics.took(name, taken);
+        let Taken { accepted, duplicates, .. } = taken;
+        Ok(Receipt { seq, accepted, duplicates, late, ignored: 0, rejected, ids })
     }
 
     /// Says what the sender will hardly read.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use warp::{Filter as _, filters::BoxedFilter, http::Method};
 
-use super::Source;
+use super::{Source, pages::View};
 
 /// What a path stands for.
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub(super) enum Target {
     Suspects(Id),
     IncidentTimeline(Id),
     Impact(Id),
+    Postmortem(Id),
+    Feedback(Id),
+    Stream,
+    Page(View),
     Alerts,
     Timeline,
     Feeds,
@@ -69,6 +73,10 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
             .or(warp::path!(Id / "timeline").map(Target::IncidentTimeline))
             .unify()
             .or(warp::path!(Id / "impact").map(Target::Impact))
+            .unify()
+            .or(warp::path!(Id / "postmortem").map(Target::Postmortem))
+            .unify()
+            .or(warp::path!(Id / "feedback").map(Target::Feedback))
             .unify(),
     );
     let events = warp::path!("webhooks" / "alertmanager")
@@ -89,6 +97,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .unify()
         .or(warp::path!("api" / "v1" / "feeds").map(|| Target::Feeds))
         .unify()
+        .or(warp::path!("api" / "v1" / "stream").map(|| Target::Stream))
+        .unify()
         .or(warp::path!("api" / "v1" / "heartbeats" / Id).map(Target::Heartbeat))
         .unify();
     let ops = warp::path!("metrics")
@@ -107,12 +117,40 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .unify()
         .or(ops.boxed())
         .unify()
+        .or(view().map(Target::Page))
+        .unify()
         .or(warp::any().map(|| Target::Unknown))
         .unify()
         .boxed()
 }
 
+/// Matches the paths of pages.
+fn view() -> BoxedFilter<(View,)> {
+    warp::path::end()
+        .map(|| View::Home)
+        .or(warp::path!("explore").map(|| View::Explore))
+        .unify()
+        .or(warp::path!("login").map(|| View::Login))
+        .unify()
+        .or(warp::path!("assets" / String).map(|name| View::Asset(format!("/assets/{name}"))))
+        .unify()
+        .or(warp::path!("incidents" / Id).map(View::Incident))
+        .unify()
+        .or(warp::path!("incidents" / Id / "postmortem").map(View::Document))
+        .unify()
+        .or(warp::path!("incidents" / Id / "feedback").map(View::Feedback))
+        .unify()
+        .or(warp::path!("incidents" / Id / "notes").map(View::Note))
+        .unify()
+        .boxed()
+}
+
 impl Target {
+    /// The page that it is, if it is one.
+    pub(super) const fn page(&self) -> Option<&View> {
+        if let Self::Page(view) = self { Some(view) } else { None }
+    }
+
     /// The path's form: what it is counted under.
     pub(super) const fn route(&self) -> &'static str {
         match self {
@@ -127,6 +165,10 @@ impl Target {
             Self::Suspects(_) => "/api/v1/incidents/{id}/suspects",
             Self::IncidentTimeline(_) => "/api/v1/incidents/{id}/timeline",
             Self::Impact(_) => "/api/v1/incidents/{id}/impact",
+            Self::Postmortem(_) => "/api/v1/incidents/{id}/postmortem",
+            Self::Feedback(_) => "/api/v1/incidents/{id}/feedback",
+            Self::Stream => "/api/v1/stream",
+            Self::Page(view) => view.route(),
             Self::Alerts => "/api/v1/alerts",
             Self::Timeline => "/api/v1/timeline",
             Self::Feeds => "/api/v1/feeds",
@@ -144,7 +186,9 @@ impl Target {
             Self::AlertmanagerWebhook
             | Self::AlertmanagerAlerts
             | Self::Notes
+            | Self::Feedback(_)
             | Self::Heartbeat(_) => &[Method::POST],
+            Self::Page(view) => view.methods(),
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
             Self::Reload => &[Method::POST, Method::PUT],
             Self::AlertmanagerStatus
@@ -154,6 +198,8 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
+            | Self::Postmortem(_)
+            | Self::Stream
             | Self::Timeline
             | Self::Feeds
             | Self::Metrics
@@ -178,6 +224,10 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
+            | Self::Postmortem(_)
+            | Self::Feedback(_)
+            | Self::Stream
+            | Self::Page(_)
             | Self::Timeline
             | Self::Feeds
             | Self::Heartbeat(_)
@@ -191,6 +241,10 @@ impl Target {
 
     /// Whether it is answered without a token: what supervisors ask.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self, Self::Healthy | Self::Ready)
+        match self {
+            Self::Healthy | Self::Ready => true,
+            Self::Page(view) => view.is_open(),
+            _ => false,
+        }
     }
 }

@@ -5,11 +5,15 @@
 //! store, and the order of what comes in decides nothing.
 
 mod entry;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::entry::{Entry, EntryKind, Role};
+pub use self::{
+    entry::{Entry, EntryKind, Role},
+    words::{say_entry, say_kind},
+};
 
 use std::collections::BTreeMap;
 
