@@ -17,8 +17,8 @@ use crate::{
     event::{Change, ChangeId, Feedback, Labels, Time, Verdict, show_time},
     picture::{Picture, Range, Sheet, picture, svg},
     say::{
-        Clock, answer, say_count, say_distance, say_place, say_place_of, say_probability,
-        say_seconds, say_term, show_moment,
+        Clock, answer, say_distance, say_place, say_place_of, say_probability, say_seconds,
+        say_term, show_moment,
     },
     timeline::{Entry, EntryKind, Role, say_entry, say_kind},
 };
@@ -204,7 +204,7 @@ fn facts(incident: &Incident, at: Time) -> Vec<(&'static str, String)> {
         ("hits", hits(incident)),
         ("since", show_moment(since)),
         ("state", state),
-        ("alerts", say_count(incident.alert_count, "alert")),
+        ("alerts", incident.alert_count.to_string()),
     ]
 }
 

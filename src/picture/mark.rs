@@ -101,8 +101,10 @@ impl Mark {
     }
 }
 
-/// What is in a place that nobody named.
-const NOWHERE: &str = "everywhere";
+/// Where changes and alerts are of which nobody said where, ...
+const NOWHERE: &str = "anywhere";
+/// ... and where words are that are about all of it.
+const SAID: &str = "notes";
 
 /// The marks of these entries as of `at`; a beginning and its end are one.
 pub(super) fn marks(entries: &[Entry], at: Time) -> Vec<Mark> {
@@ -156,7 +158,11 @@ fn mark(entry: &Entry, number: usize, to: Time, open: bool) -> Mark {
         onset: entry.onset_from,
         label: label(entry),
         detail: detail(entry),
-        place: if place.is_empty() { NOWHERE.to_owned() } else { place },
+        place: match (place.is_empty(), shape(entry)) {
+            (false, _) => place,
+            (true, Shape::Note | Shape::Feedback) => SAID.to_owned(),
+            (true, _) => NOWHERE.to_owned(),
+        },
         entry: number,
     }
 }

@@ -49,14 +49,14 @@ impl Sheet {
     pub const WIDE: Self = Self {
         width: 1080.0,
         gutter: 190.0,
-        character: 6.6,
+        character: 7.1,
         mark: 9.0,
         rows_max: 8,
         lanes_max: 24,
     };
     /// For a phone.
     pub const NARROW: Self =
-        Self { width: 360.0, gutter: 0.0, character: 6.6, mark: 9.0, rows_max: 6, lanes_max: 16 };
+        Self { width: 360.0, gutter: 0.0, character: 7.1, mark: 9.0, rows_max: 6, lanes_max: 16 };
 
     /// For a terminal of so many columns.
     pub fn columns(columns: u16) -> Self {

@@ -125,7 +125,8 @@ impl<'a> Drawing<'a> {
 
     fn axis(&self, out: &mut String) {
         let ticks = self.scale.ticks(TICKS_APART);
-        let clock = Clock::new(self.picture.from, ticks.iter().copied());
+        let day = ticks.first().copied().unwrap_or(self.picture.from);
+        let clock = Clock::new(day, ticks.iter().copied());
         let bottom = self.bottom();
         let (start, end) = self.scale.edges();
         for tick in ticks {
@@ -160,6 +161,10 @@ impl<'a> Drawing<'a> {
 
     /// From the first suspect to the first symptom after it in each lane.
     fn links(&self, out: &mut String) {
+        // On a narrow sheet they would run through all that is written.
+        if self.sheet.gutter <= 0.0 {
+            return;
+        }
         let all = self.picture.lanes.iter().zip(&self.tops);
         let placed = |(lane, top): (&'a Lane, &f64)| {
             let base = top + head(self.sheet, lane) + PAD;

@@ -41,7 +41,8 @@ fn name(lane: &Lane) -> String {
 
 fn axis(scale: &Scale, picture: &Picture, sheet: &Sheet) -> String {
     let ticks = scale.ticks(TICKS_APART);
-    let clock = Clock::new(picture.from, ticks.iter().copied());
+    let day = ticks.first().copied().unwrap_or(picture.from);
+    let clock = Clock::new(day, ticks.iter().copied());
     let mut row = Row::new(sheet);
     for tick in ticks {
         row.write(scale.x(tick), &format!("╷{}", clock.show(tick)));
