@@ -65,11 +65,9 @@ fn show_usage(usage: &clap::Error) -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
     let form = cli.format;
-    let format = match &cli.command {
-        // Their forms are more.
-        Command::Timeline(_) | Command::Postmortem(_) => Format::Text,
-        _ => form.plain()?,
-    };
+    // Of some there are more forms.
+    let has_forms = matches!(&cli.command, Command::Timeline(_) | Command::Postmortem(_));
+    let format = if has_forms { Format::Text } else { form.plain()? };
     match cli.command {
         Command::Timeline(args) => wait_for(query::timeline(&args, form)),
         Command::Postmortem(args) => wait_for(query::postmortem(&args, form)),

@@ -500,8 +500,8 @@ impl Engine {
         }
         if until > self.position {
             let told = self.advance()?;
-            let StateBatch { notes, changes, firings, .. } = taken;
-            let mut batch = StateBatch { notes, ..told };
+            let StateBatch { notes, feedback, changes, firings, .. } = taken;
+            let mut batch = StateBatch { notes, feedback, ..told };
             batch.changes.extend(changes);
             batch.firings.extend(firings);
             self.commit(batch, until)?;

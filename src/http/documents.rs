@@ -10,7 +10,7 @@ use warp::{
 
 use super::{
     Api,
-    pages::{PICTURE_POLICY, html, named_changes},
+    pages::{PICTURE_POLICY, html, named_changes, unwritten},
     params::{Params, When},
     query::{self, Moment},
     reply::{ApiError, json, typed},
@@ -142,7 +142,7 @@ impl Api {
             DocumentForm::Html => {
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
                 let page = page::document(frame, &document.body);
-                html(page.map_err(|_unwritten| ApiError::internal())?)
+                html(page.map_err(|error| unwritten(&error))?)
             }
         })
     }

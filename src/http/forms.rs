@@ -9,13 +9,14 @@ use warp::{
 use super::{
     Api, Request,
     body::capped,
-    pages::{html, is_own, see_other},
+    pages::{html, is_own, see_other, unwritten},
     params::Params,
     reply::{ApiError, json},
     route::Id,
 };
 use crate::{
-    clock, page,
+    clock,
+    page::{self, encoded},
     wire::{feedback, note},
 };
 
@@ -87,7 +88,7 @@ impl Api {
         request: Request,
     ) -> Result<Response, ApiError> {
         let page = |next: &str, wrong| {
-            page::login(clock::now(), next, wrong).map(html).map_err(|_| ApiError::internal())
+            page::login(clock::now(), next, wrong).map(html).map_err(|error| unwritten(&error))
         };
         if request.method != warp::http::Method::POST {
             let next = params.texts("next").into_iter().next().unwrap_or_default();
@@ -147,17 +148,4 @@ fn local(next: &str) -> &str {
         && !next.starts_with("//")
         && !next.contains(['\\', '\r', '\n', '\t']);
     if is_local { next } else { "/" }
-}
-
-/// The text as a part of a URL or a cookie.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }

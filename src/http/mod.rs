@@ -157,13 +157,13 @@ impl Api {
             return Err(ApiError::method_not_allowed(methods));
         }
         let admission = Arc::clone(&self.parts.admission.borrow());
-        if let (Some(tokens), false) = (&admission.tokens, target.is_open()) {
-            if let Err(error) = tokens.admit(&request.headers) {
-                return match target.page() {
-                    Some(_) if request.method == Method::GET => Ok(pages::to_login(&request)),
-                    Some(_) | None => Err(error),
-                };
-            }
+        if let (Some(tokens), false) = (&admission.tokens, target.is_open())
+            && let Err(error) = tokens.admit(&request.headers)
+        {
+            return match target.page() {
+                Some(_) if request.method == Method::GET => Ok(pages::to_login(&request)),
+                Some(_) | None => Err(error),
+            };
         }
         if let Target::Page(view) = target {
             return self.show(view, request).await;

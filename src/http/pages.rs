@@ -10,7 +10,6 @@ use warp::{
 use super::{
     Api, Request,
     documents::documented,
-    forms::encoded,
     params::{LIST, MOMENT, Params, Selection, When, cursor},
     query::{self, Moment},
     reply::{ApiError, typed},
@@ -22,7 +21,7 @@ use crate::{
     event::{Change, ChangeId},
     feed::Carries,
     hearing::Hearing,
-    page::{self, Frame},
+    page::{self, Frame, encoded},
     picture::Range,
     say::show_moment,
     store::Paged,
@@ -76,8 +75,7 @@ impl View {
     const fn parameters(&self) -> &'static [&'static [&'static str]] {
         match self {
             Self::Home => &[&LIST, &["state"], &MOMENT],
-            Self::Incident(_) => &[&["start", "end"], &MOMENT],
-            Self::Document(_) => &[&["start", "end"], &MOMENT],
+            Self::Incident(_) | Self::Document(_) => &[&["start", "end"], &MOMENT],
             Self::Explore => &[&["start", "end", "match[]"], &MOMENT],
             Self::Login => &[&["next"]],
             Self::Asset(_) | Self::Feedback(_) | Self::Note(_) => &[],
@@ -156,7 +154,7 @@ impl Api {
                 let when = params.when()?;
                 let document = self.document(when, id).await?;
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
-                page::document(frame, &document.body).map(html).map_err(unwritten)
+                page::document(frame, &document.body).map(html).map_err(|error| unwritten(&error))
             }
         }
     }
@@ -174,7 +172,7 @@ impl Api {
     }
 }
 
-fn unwritten(error: page::Unwritten) -> ApiError {
+pub(super) fn unwritten(error: &page::Unwritten) -> ApiError {
     tracing::error!(%error, "a page cannot be written");
     ApiError::internal()
 }
@@ -199,7 +197,7 @@ fn home(moment: &Moment<'_>, frame: Frame, select: &Selection) -> Result<String,
         next: next.as_ref().map(cursor),
         silent: moment.hearing.map(silent).unwrap_or_default(),
     };
-    page::incidents(&listed).map_err(unwritten)
+    page::incidents(&listed).map_err(|error| unwritten(&error))
 }
 
 /// Who should be heard and is not.
@@ -227,7 +225,7 @@ fn incident(moment: &Moment<'_>, frame: Frame, id: &Id, range: Range) -> Result<
         feedback: &documented.feedback,
         range,
     };
-    page::incident(&shown).map_err(unwritten)
+    page::incident(&shown).map_err(|error| unwritten(&error))
 }
 
 fn explore(
@@ -246,7 +244,7 @@ fn explore(
         entries: &timeline.entries,
         truncated: timeline.truncated,
     };
-    page::explore(&explored).map_err(unwritten)
+    page::explore(&explored).map_err(|error| unwritten(&error))
 }
 
 /// The changes that an incident names.

@@ -241,10 +241,10 @@ impl Target {
 
     /// Whether it is answered without a token: what supervisors ask.
     pub(super) const fn is_open(&self) -> bool {
-        match self {
-            Self::Healthy | Self::Ready => true,
-            Self::Page(view) => view.is_open(),
-            _ => false,
-        }
+        let is_open_page = match self.page() {
+            Some(view) => view.is_open(),
+            None => false,
+        };
+        is_open_page || matches!(self, Self::Healthy | Self::Ready)
     }
 }

@@ -20,9 +20,9 @@ pub struct Asset {
 
 impl Asset {
     fn new(stem: &str, ending: &str, media_type: &'static str, content: String) -> Self {
-        let hash: String =
-            Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { path: format!("/assets/{stem}-{hash}.{ending}"), media_type, content }
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(&content));
+        let hash = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        Self { path: format!("/assets/{stem}-{hash:016x}.{ending}"), media_type, content }
     }
 }
 

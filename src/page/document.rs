@@ -97,7 +97,7 @@ pub fn document(frame: Frame, document: &PostMortem) -> Result<String, Unwritten
 
 fn took(seconds: i64) -> String {
     match seconds {
-        0 => "none".to_owned(),
+        0 => "at once".to_owned(),
         before if before < 0 => format!("{} before it", say_seconds(-before)),
         after => say_seconds(after),
     }

@@ -1,5 +1,7 @@
 //! Links within the page, which keep the moment that is looked at.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::event::{Time, show_time};
 
 /// Where a link leads, and what it says.
@@ -38,15 +40,10 @@ pub(super) fn time(time: Option<Time>) -> Option<String> {
     time.map(show_time)
 }
 
+/// What stands for itself in a part of a URL, and in a cookie (RFC 3986, "unreserved").
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// The text as a part of a URL: what is not plain is percent-encoded.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, &PLAIN).to_string()
 }

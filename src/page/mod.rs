@@ -23,7 +23,7 @@ pub use self::{
     frame::{Frame, failure, login},
     incident::{Shown, incident},
     incidents::{Listed, incidents},
-    links::Link,
+    links::{Link, encoded},
 };
 
 /// The page could not be written; the templates are checked by the compiler, so this does not happen.

@@ -128,20 +128,19 @@ pub(super) fn marks(entries: &[Entry], at: Time) -> Vec<Mark> {
             | EntryKind::ChangeFailed
             | EntryKind::ChangeCanceled
             | EntryKind::AlertResolved
-            | EntryKind::AlertExpired => match begun.get(&key).and_then(|n| marks.get_mut(*n)) {
-                Some(mark) => {
+            | EntryKind::AlertExpired => {
+                if let Some(mark) = begun.get(&key).and_then(|n| marks.get_mut(*n)) {
                     mark.to = entry.at;
                     mark.open = false;
                     mark.shape = shape(entry);
                     mark.detail = detail(entry);
-                }
-                // Its beginning is the same moment, or out of the range.
-                None => {
+                } else {
+                    // Its beginning is the same moment, or out of the range.
                     let lasted = TimeDelta::seconds(entry.lasted_seconds.unwrap_or(0));
                     let whole = mark(entry, number, entry.at, false);
                     marks.push(Mark { from: entry.at - lasted, ..whole });
                 }
-            },
+            }
         }
     }
     marks

@@ -103,7 +103,7 @@ pub fn picture(entries: &[Entry], range: Range, at: Time, sheet: &Sheet) -> Pict
     let scale = scale::Scale::new(from, to, sheet);
     let (lanes, more) = lanes::lanes(shown, &scale, sheet);
     let gaps = entries.iter().filter(|entry| entry.kind == EntryKind::Gap).map(|entry| {
-        let until = entry.lasted_seconds.map(|s| entry.at + TimeDelta::seconds(s)).unwrap_or(at);
+        let until = entry.lasted_seconds.map_or(at, |s| entry.at + TimeDelta::seconds(s));
         (entry.at.max(from), until.min(to), entry.title.clone())
     });
     let gaps = gaps.filter(|(since, until, _)| since < until).collect();

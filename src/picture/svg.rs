@@ -237,13 +237,19 @@ impl<'a> Drawing<'a> {
         let class =
             format_args!("mark {} {}", mark.part.word(), shape_word(mark.shape)).to_string();
         let detail = escaped(&mark.detail);
+        // What is heard begins with what is seen.
+        let name = if label.is_empty() || *label == mark.label {
+            detail.clone()
+        } else {
+            format!("{}: {detail}", escaped(label))
+        };
         if self.alone {
             put(out, format_args!(r#"<g class="{class}"><title>{detail}</title>"#));
         } else {
             put(
                 out,
                 format_args!(
-                    r##"<a class="{class}" href="#entry-{}" aria-label="{detail}" data-detail="{detail}">"##,
+                    r##"<a class="{class}" href="#entry-{}" aria-label="{name}" data-detail="{detail}">"##,
                     mark.entry
                 ),
             );

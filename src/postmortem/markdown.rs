@@ -159,7 +159,7 @@ fn learnings(out: &mut String, document: &PostMortem) {
     for one in &document.learnings {
         let words = match one.seconds {
             None => "not known".to_owned(),
-            Some(0) => "none".to_owned(),
+            Some(0) => "at once".to_owned(),
             Some(seconds) if seconds < 0 => format!("{} before it", say_seconds(-seconds)),
             Some(seconds) => say_seconds(seconds),
         };
@@ -216,7 +216,7 @@ fn sentence_case(words: &str) -> String {
 }
 
 /// The text on one line, with nothing in it that markdown or HTML takes for markup.
-fn text(words: &str) -> String {
+pub(super) fn text(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     for c in words.chars() {
         match c {

@@ -186,16 +186,17 @@ fn hit(incident: &Incident) -> (bool, Vec<String>) {
 /// So many services are named in a headline.
 const NAMED_MAX: usize = 5;
 
+/// What happened to what, and on which day.
 fn title(incident: &Incident) -> String {
     let (out, services) = hit(incident);
     let what = if out { "Outage of" } else { "Trouble with" };
-    if services.is_empty() {
-        let names: BTreeSet<_> =
-            incident.families.iter().map(|family| family.alertname.as_str()).collect();
-        return format!("{what} {}", listed(&names.into_iter().collect::<Vec<_>>()));
+    let day = incident.started_at.format("%Y-%m-%d");
+    let mut names: Vec<_> = services.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        names = incident.families.iter().map(|family| family.alertname.as_str()).collect();
+        names.dedup();
     }
-    let services: Vec<_> = services.iter().map(String::as_str).collect();
-    format!("{what} {}", listed(&services))
+    format!("{what} {} on {day}", listed(&names))
 }
 
 /// `a, b and c`, `a, b and 7 more`.

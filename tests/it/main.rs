@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod chance;
 #[cfg(test)]
 mod check;
@@ -46,6 +48,8 @@ mod load;
 mod notices;
 #[cfg(test)]
 mod orders;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod real_programs;
 #[cfg(test)]

@@ -14,7 +14,9 @@ use crate::{
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
     let daemon = Daemon::start();
-    for path in ["/", "/api/v1/incident", "/api/v1/incidents/a/b", "/api/v1/incidents/a/impact/b"] {
+    for path in
+        ["/nothing", "/api/v1/incident", "/api/v1/incidents/a/b", "/api/v1/incidents/a/impact/b"]
+    {
         daemon.get(path).await.problem(404);
     }
 }

@@ -35,9 +35,11 @@ async function load(url) {
   if (!reply.ok) return;
   const fresh = parser.parseFromString(await reply.text(), "text/html");
   document.title = fresh.title;
-  for (const part of fresh.querySelectorAll("[data-live]")) put(part);
+  const parts = [...fresh.querySelectorAll("[data-live]")];
+  const ids = new Set(parts.map((part) => part.id));
+  for (const part of parts) put(part);
   for (const part of document.querySelectorAll("[data-live]")) {
-    if (!fresh.getElementById(part.id)) part.remove();
+    if (!ids.has(part.id)) part.remove();
   }
 }
 
@@ -64,13 +66,14 @@ function put(part) {
   if (focus) followed(focus, part)?.focus({ preventScroll: true });
 }
 
-// A part that was not there before stands behind the one that it stands behind on the new page.
+// A part that was not there before stands before the one that it stands before on the new page: what
+// is in front of it has been taken out of there by now.
 function place(part) {
-  let before = part.previousElementSibling;
-  while (before && !document.getElementById(before.id)) before = before.previousElementSibling;
-  const anchor = before && document.getElementById(before.id);
-  if (anchor) anchor.after(part);
-  else document.getElementById("main").prepend(part);
+  let next = part.nextElementSibling;
+  while (next && !document.getElementById(next.id)) next = next.nextElementSibling;
+  const anchor = next && document.getElementById(next.id);
+  if (anchor) anchor.before(part);
+  else document.getElementById("main").append(part);
 }
 
 function pathTo(node, root) {
