@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use reqwest::Url;
 use toml::Spanned;
 
-use super::{Config, REFUSAL_HINT, Server, Store};
+use super::{Config, REFUSAL_HINT, Server, Store, sources::read_sources};
 use crate::{
     catalog::Catalog,
     correlate::{Model, Settings},
@@ -47,6 +47,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     store.retention = check_retention(&document, retention, &settings);
     let notify = read_notify(root.section("notify"), base);
     let feeds = read_feeds(&mut root);
+    let doors = read_sources(root.section("sources"), base);
     let rule_files = read_rules(root.section("rules"), base);
     let catalog_files = read_catalog(root.section("catalog"), base);
     root.finish();
@@ -64,7 +65,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         return Err(problems);
     }
     let model = Model { mapping, rules, catalog, settings };
-    Ok(Config { server, store, model, notify, feeds })
+    Ok(Config { server, store, model, notify, feeds, doors })
 }
 
 fn read_server(mut section: Section<'_>, base: &Path) -> Server {
