@@ -11,9 +11,22 @@
 //! as `other`, with its word in the label `kind_as_sent`. Ids of changes begin with the source's name
 //! and tie the reports of one change together, and no value of a secret is kept.
 
+mod alertmanager_events;
+mod argocd;
+mod cdevents;
+mod cloudevents;
+mod datadog;
 mod draft;
+mod flagger;
+mod flux;
 mod github;
+mod gitlab;
+mod grafana;
+mod grafana_annotations;
+mod json_alert;
 mod ours;
+mod pagerduty_changes;
+mod pagerduty_events;
 mod post;
 mod told;
 mod written;
@@ -86,7 +99,20 @@ pub enum Dialect {
 pub static SOURCES: &[Source] = &[
     ours::ALERTMANAGER,
     ours::ALERTMANAGER_API,
+    alertmanager_events::SOURCE,
+    grafana::SOURCE,
+    pagerduty_events::SOURCE,
+    json_alert::SOURCE,
     github::SOURCE,
+    gitlab::SOURCE,
+    argocd::SOURCE,
+    flux::SOURCE,
+    flagger::SOURCE,
+    cdevents::SOURCE,
+    cloudevents::SOURCE,
+    pagerduty_changes::SOURCE,
+    datadog::SOURCE,
+    grafana_annotations::SOURCE,
     ours::CHANGES,
     ours::ALERTS,
     ours::NOTES,
