@@ -23,7 +23,7 @@ use crate::{
     notify,
     problem::Problem,
     rules::RuleSet,
-    wire::signature::Verifier,
+    wire::{signature::Verifier, source::Own},
 };
 
 pub use self::file::read_rule_files;
@@ -43,6 +43,8 @@ pub struct Config {
     pub feeds: Vec<Expected>,
     /// The sources that come in by secrets of their own.
     pub doors: BTreeMap<String, Verifier>,
+    /// The sources that it describes itself.
+    pub own_sources: BTreeMap<String, Own>,
 }
 
 /// How the daemon is reached.
@@ -116,6 +118,7 @@ impl Default for Config {
             notify: notify::Settings::default(),
             feeds: Vec::new(),
             doors: BTreeMap::new(),
+            own_sources: BTreeMap::new(),
         }
     }
 }

@@ -221,8 +221,9 @@ impl Raw {
 }
 
 fn title(name: &str, action: Action, revision: Option<&str>) -> String {
-    let revision = revision.map(|text| text.get(..7).filter(|_| text.len() == 40).unwrap_or(text));
-    let to = revision.map(|revision| format!(" to {revision}")).unwrap_or_default();
+    let short = |text: &str| text.get(..7).filter(|_| text.len() == 40).unwrap_or(text).to_owned();
+    let shortened = |all: &str| all.split(", ").map(short).collect::<Vec<_>>().join(", ");
+    let to = revision.map(|all| format!(" to {}", shortened(all))).unwrap_or_default();
     if action == Action::Rollback {
         return format!("roll {name} back{to}");
     }

@@ -214,6 +214,10 @@ pub(super) fn kind_of(word: &str) -> Option<Kind> {
     crate::wire::change::kind_of(&crate::wire::change::plain(word))
 }
 
+/// What was done, in the words of infrastructure tools.
+pub(super) fn action_of(word: &str) -> Option<Action> {
+    crate::wire::change::action_of(&crate::wire::change::plain(word))
+}
 
 /// The kind that words about a change speak of, where they do.
 pub(super) fn kind_in(words: &str) -> Option<Kind> {

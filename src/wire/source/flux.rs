@@ -118,11 +118,12 @@ impl Raw {
         let mut kept = said.clone();
         from_flux.iter().for_each(|name| kept.remove(name));
         if !kept.has("service") {
-            kept.insert("service", name.as_str());
+            kept.insert_all("service", services(&kind_of_object, &name, &resources));
         }
         kept.extend(&labels([
             ("namespace", Some(namespace).filter(|_| !said.has("namespace"))),
             ("flux_kind", Some(kind_of_object)),
+            ("flux_name", Some(name)),
             ("reason", Some(reason)),
             ("severity", self.severity.0.filter(|severity| severity == "error")),
         ]));
@@ -144,6 +145,17 @@ fn commit(revision: &str) -> &str {
 fn short(revision: &str) -> &str {
     let commit = commit(revision);
     commit.get(..7).filter(|_| commit.len() == 40).unwrap_or(commit)
+}
+
+/// A release is of one service; a Kustomization of those whose workloads it puts in place.
+fn services(kind: &str, name: &str, resources: &[Resource]) -> Vec<String> {
+    if kind == "HelmRelease" {
+        return vec![name.to_owned()];
+    }
+    let workloads = ["Deployment", "StatefulSet", "DaemonSet"];
+    let named = resources.iter().filter(|one| workloads.contains(&&*one.type_name));
+    let last = |name: &String| name.rsplit('/').next().map(str::to_owned);
+    named.filter_map(|one| one.name.as_ref().and_then(last)).collect()
 }
 
 fn says_nothing_new(message: &str) -> bool {

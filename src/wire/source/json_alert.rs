@@ -58,6 +58,11 @@ const OVER: [&str; 10] = [
     "up",
 ];
 
+/// Whether a status says that an alert is over.
+pub(super) fn is_over(word: &str) -> bool {
+    OVER.contains(&&*word.to_lowercase())
+}
+
 fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
     let mut endings = Vec::new();
     let alerts = one_or_list(post.body)?;
@@ -77,7 +82,7 @@ fn item(alert: Value, post: &Post<'_>, endings: &mut Vec<Ending>) -> Result<Opti
     let over_at =
         fields.time(&["endsAt", "ends_at", "ended_at", "endedAt", "resolved_at", "resolvedAt"])?;
     let status = fields.text(&["status", "state", "event_action", "action"]);
-    let over = status.is_some_and(|word| OVER.contains(&&*word.to_lowercase()));
+    let over = status.is_some_and(|word| is_over(&word));
     let id = fields.text(&["id", "alert_id", "alertId", "incident_id", "dedup_key"]);
     if let (true, Some(id)) = (over, &id) {
         // Of one time with an end, nobody knows which it is.

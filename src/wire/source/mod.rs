@@ -25,6 +25,7 @@ mod grafana;
 mod grafana_annotations;
 mod json_alert;
 mod ours;
+mod own;
 mod pagerduty_changes;
 mod pagerduty_events;
 mod post;
@@ -35,6 +36,7 @@ mod written;
 mod tests;
 
 pub use self::{
+    own::{Makes, Origin, Own},
     post::{Headers, Post},
     told::Told,
 };
