@@ -112,9 +112,9 @@ fn read_door(section: &mut Section<'_>, base: &Path) -> Option<Verifier> {
 
 fn read_one(mut section: Section<'_>) -> Option<Own> {
     let document = section.document();
-    let name = section
-        .need("name", Section::text)
-        .and_then(|name| section.parsed(&name, parse_name, "use another, of letters, digits, `_` and `-`"));
+    let name = section.need("name", Section::text).and_then(|name| {
+        section.parsed(&name, parse_name, "use another, of letters, digits, `_` and `-`")
+    });
     let makes = section
         .need("makes", Section::text)
         .and_then(|makes| section.parsed(&makes, parse_makes, "write \"changes\" or \"alerts\""));
