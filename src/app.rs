@@ -75,7 +75,7 @@ async fn run_parts(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let fixed = Fixed::of(&config);
-    let (admissions, admission) = watch::channel(Arc::new(admission(&config.server)?));
+    let (admissions, admission) = watch::channel(Arc::new(admission(&config)?));
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     metrics.config_loaded(clock::now(), &config.model.hash());
     let stores::Stores { log, state, records } = stores::open(&config)?;
@@ -153,9 +153,12 @@ fn retention(store: &config::Store) -> Option<Retention> {
 }
 
 /// Who may come in, and with how much.
-fn admission(server: &config::Server) -> anyhow::Result<Admission> {
-    let tokens = server.token_file.as_deref().map(Tokens::load).transpose()?;
-    Ok(Admission { tokens, body_bytes_max: server.body_bytes_max })
+fn admission(config: &Config) -> anyhow::Result<Admission> {
+    let tokens = config.server.token_file.as_deref().map(Tokens::load).transpose()?;
+    let body_bytes_max = config.server.body_bytes_max;
+    let own = config.own_sources.clone().into_iter();
+    let own = own.map(|(name, source)| (name, Arc::new(source))).collect();
+    Ok(Admission { tokens, body_bytes_max, doors: config.doors.clone(), own })
 }
 
 /// Opens a listener.

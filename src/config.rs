@@ -4,11 +4,13 @@
 //! problem of every file with its place. `config/antecede.toml` shows each option at its default.
 
 mod file;
+mod sources;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -21,6 +23,7 @@ use crate::{
     notify,
     problem::Problem,
     rules::RuleSet,
+    wire::{signature::Verifier, source::Own},
 };
 
 pub use self::file::read_rule_files;
@@ -38,6 +41,10 @@ pub struct Config {
     pub notify: notify::Settings,
     /// Who should be heard of, and how often.
     pub feeds: Vec<Expected>,
+    /// The sources that come in by secrets of their own.
+    pub doors: BTreeMap<String, Verifier>,
+    /// The sources that it describes itself.
+    pub own_sources: BTreeMap<String, Own>,
 }
 
 /// How the daemon is reached.
@@ -110,6 +117,8 @@ impl Default for Config {
             },
             notify: notify::Settings::default(),
             feeds: Vec::new(),
+            doors: BTreeMap::new(),
+            own_sources: BTreeMap::new(),
         }
     }
 }

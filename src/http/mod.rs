@@ -8,6 +8,7 @@
 mod auth;
 mod body;
 mod documents;
+mod endings;
 mod feeds;
 mod forms;
 mod ingest;
@@ -31,7 +32,7 @@ pub use self::{
     server::serve,
 };
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use warp::{
@@ -43,11 +44,18 @@ use warp::{
 
 use self::{
     body::Body,
-    ingest::Source,
-    reply::ApiError,
+    ingest::Poster,
+    reply::{ApiError, handshake},
     route::{Target, target},
 };
-use crate::{clock, engine::Handle, event::Time, hearing::Hearing, metrics::Metrics};
+use crate::{
+    clock,
+    engine::Handle,
+    event::Time,
+    hearing::Hearing,
+    metrics::Metrics,
+    wire::{signature::Verifier, source::Own},
+};
 
 /// So many reads of the store or of the log run at once; more wait.
 const READS_MAX: usize = 8;
@@ -76,6 +84,10 @@ pub struct Admission {
     pub tokens: Option<Tokens>,
     /// A request's body is cut off here.
     pub body_bytes_max: usize,
+    /// The sources, by name, that come in by a secret of their own in a token's place.
+    pub doors: BTreeMap<String, Verifier>,
+    /// The sources that the configuration describes, by name.
+    pub own: BTreeMap<String, Arc<Own>>,
 }
 
 /// Answers requests; cheap to clone.
@@ -130,33 +142,45 @@ impl Api {
 
     async fn answer(self, target: Target, request: Request) -> Response {
         let started = Instant::now();
-        let (route, source) = (target.route(), target.source(&request.method));
+        let admission = Arc::clone(&self.parts.admission.borrow());
+        let (route, source) = (target.route(), target.source(&request.method, &admission));
         let page = target.page().cloned();
-        let response = match self.dispatch(target, request).await {
+        let response = match self.dispatch(target, source.as_ref(), request, &admission).await {
             Ok(response) => response,
             Err(error) if page.is_some() => pages::failed(error),
-            Err(error) if source.is_some_and(Source::speaks_as_alertmanager) => {
-                error.into_alertmanager_response()
-            }
-            Err(error) => error.into_response(),
+            Err(error) => match &source {
+                Some(source) => error.in_dialect(source.dialect()),
+                None => error.into_response(),
+            },
         };
         let code = response.status().as_u16();
         self.parts.metrics.http_answered(route, code, started.elapsed());
         if let Some(source) = source {
-            self.parts.metrics.ingest_answered(source.word(), code, started.elapsed());
+            self.parts.metrics.ingest_answered(source.name(), code, started.elapsed());
         }
         response
     }
 
-    async fn dispatch(&self, target: Target, request: Request) -> Result<Response, ApiError> {
-        if matches!(target, Target::Unknown) {
+    async fn dispatch(
+        &self,
+        target: Target,
+        source: Option<&Poster>,
+        request: Request,
+        admission: &Admission,
+    ) -> Result<Response, ApiError> {
+        if target.is_unknown(admission) {
             return Err(ApiError::not_found("there is nothing at this path"));
         }
         let methods = target.methods();
         if !methods.contains(&request.method) {
             return Err(ApiError::method_not_allowed(methods));
         }
-        let admission = Arc::clone(&self.parts.admission.borrow());
+        if request.method == Method::OPTIONS {
+            return Ok(handshake(request.headers.get("webhook-request-origin")));
+        }
+        if let Some(source) = source {
+            return self.ingest(source, request, admission).await;
+        }
         if let (Some(tokens), false) = (&admission.tokens, target.is_open())
             && let Err(error) = tokens.admit(&request.headers)
         {
@@ -174,9 +198,6 @@ impl Api {
         if let Target::Feedback(id) = target {
             return self.feedback(id, request, admission.body_bytes_max).await;
         }
-        match target.source(&request.method) {
-            Some(source) => self.ingest(source, request, admission.body_bytes_max).await,
-            None => self.ask(target, request).await,
-        }
+        self.ask(target, request).await
     }
 }

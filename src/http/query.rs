@@ -89,9 +89,8 @@ impl Api {
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
             Target::Reload => self.reload().await,
-            Target::AlertmanagerWebhook
-            | Target::AlertmanagerAlerts
-            | Target::Notes
+            Target::Source(_)
+            | Target::Own(_)
             | Target::Heartbeat(_)
             | Target::Feedback(_)
             | Target::Page(_)
@@ -170,10 +169,9 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
             Some(&[&MOMENT])
         }
         Target::Feeds | Target::Stream => Some(&[]),
-        Target::AlertmanagerWebhook
-        | Target::AlertmanagerAlerts
+        Target::Source(_)
+        | Target::Own(_)
         | Target::AlertmanagerStatus
-        | Target::Notes
         | Target::Heartbeat(_)
         | Target::Feedback(_)
         | Target::Page(_)

@@ -20,8 +20,8 @@ pub struct Asset {
 
 impl Asset {
     fn new(stem: &str, ending: &str, media_type: &'static str, content: String) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(&content));
-        let hash = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let digest = Sha256::digest(&content);
+        let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
         Self { path: format!("/assets/{stem}-{hash:016x}.{ending}"), media_type, content }
     }
 }

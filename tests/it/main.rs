@@ -62,3 +62,5 @@ mod retention;
 mod rust_text;
 #[cfg(test)]
 mod shipped;
+#[cfg(test)]
+mod sources;
