@@ -97,7 +97,7 @@ impl Api {
         let LoginForm { token, next } = self.form(request).await?;
         let token = token.trim();
         let is_known = match &self.parts.admission.borrow().tokens {
-            Some(tokens) => tokens.know(token),
+            Some(tokens) => tokens.roles(token).is_some(),
             None => true,
         };
         if !is_known {

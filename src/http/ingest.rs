@@ -10,6 +10,7 @@ use warp::{
 
 use super::{
     Admission, Api, Request,
+    auth::Role,
     body::capped,
     reply::{ApiError, empty, foreign, json},
 };
@@ -234,12 +235,12 @@ impl Admission {
     ) -> Result<Entry<'_>, ApiError> {
         let Some(door) = self.doors.get(source) else {
             return match &self.tokens {
-                Some(tokens) => tokens.admit(headers).map(|()| Entry::Open),
+                Some(tokens) => tokens.admit(headers, Role::Ingest).map(|()| Entry::Open),
                 None => Ok(Entry::Open),
             };
         };
         let by_token = match &self.tokens {
-            Some(tokens) if tokens.admit(headers).is_ok() => Ok(()),
+            Some(tokens) if tokens.admit(headers, Role::Ingest).is_ok() => Ok(()),
             _ => Err(unsigned(door)),
         };
         // Whoever signs has to sign rightly, token or not.

@@ -182,10 +182,12 @@ impl Api {
             return self.ingest(source, request, admission).await;
         }
         if let (Some(tokens), false) = (&admission.tokens, target.is_open())
-            && let Err(error) = tokens.admit(&request.headers)
+            && let Err(error) = tokens.admit(&request.headers, target.role())
         {
             return match target.page() {
-                Some(_) if request.method == Method::GET => Ok(pages::to_login(&request)),
+                Some(_) if request.method == Method::GET && error.is_unauthorized() => {
+                    Ok(pages::to_login(&request))
+                }
                 Some(_) | None => Err(error),
             };
         }

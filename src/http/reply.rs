@@ -84,6 +84,11 @@ impl ApiError {
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"antecede\"")
     }
 
+    /// Whether somebody has to say who they are.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.0.status == StatusCode::UNAUTHORIZED
+    }
+
     pub(super) fn forbidden(detail: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }

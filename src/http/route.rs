@@ -9,7 +9,7 @@ use warp::{
     http::Method,
 };
 
-use super::{Admission, ingest::Poster, pages::View};
+use super::{Admission, auth::Role, ingest::Poster, pages::View};
 use crate::wire::source::{Source, Verbs};
 
 /// What a path stands for.
@@ -245,6 +245,21 @@ impl Target {
             | Self::Ready
             | Self::Reload
             | Self::Unknown => None,
+        }
+    }
+
+    /// What a token has to be good for here, where nothing is posted by a source.
+    pub(super) fn role(&self) -> Role {
+        let tells = matches!(
+            self,
+            Self::Heartbeat(_) | Self::Feedback(_) | Self::Page(View::Feedback(_) | View::Note(_))
+        );
+        if tells {
+            Role::Ingest
+        } else if matches!(self, Self::Reload) {
+            Role::Admin
+        } else {
+            Role::Read
         }
     }
 
