@@ -50,13 +50,8 @@ impl Browser {
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         let page =
             builder.capabilities(capabilities(reader, profile.path())).connect(&url).await.unwrap();
-        // A window is no narrower than some 500 pixels, but the page in it may be.
-        let metrics = json!({
-            "width": reader.width, "height": 900, "deviceScaleFactor": 1,
-            "mobile": reader.width < 600,
-        });
         let browser = Self { page, _driver: driver, _profile: profile };
-        browser.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        browser.resize(reader, 900).await;
         if reader.dark {
             let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
             browser.devtools("Emulation.setEmulatedMedia", dark).await;
@@ -65,6 +60,16 @@ impl Browser {
             browser.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
         }
         browser
+    }
+
+    /// Makes the page so high. A window is no narrower than some 500 pixels, but the page in it may
+    /// be.
+    pub(crate) async fn resize(&self, reader: Reader, height: u32) {
+        let metrics = json!({
+            "width": reader.width, "height": height, "deviceScaleFactor": 1,
+            "mobile": reader.width < 600,
+        });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     async fn devtools(&self, name: &str, params: Value) {
@@ -179,6 +184,7 @@ fn capabilities(reader: Reader, profile: &Path) -> Capabilities {
         "--no-sandbox".to_owned(),
         "--disable-gpu".to_owned(),
         "--disable-dev-shm-usage".to_owned(),
+        "--hide-scrollbars".to_owned(),
         "--disable-background-networking".to_owned(),
         "--disable-component-update".to_owned(),
         "--no-first-run".to_owned(),

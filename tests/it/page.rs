@@ -464,3 +464,38 @@ fn a_storm_of_alerts_and_changes_stays_readable_and_small() {
     assert_eq!(explored.status, 200, "{}", explored.body);
     assert!(explored.body.len() < 1 << 20, "{} bytes", explored.body.len());
 }
+
+#[tokio::test]
+async fn the_pictures_of_the_readme_are_of_this_page() {
+    let (daemon, _) = told_until("23:00");
+    let at = "2023-02-23T19:27:00Z";
+    let list = daemon.get(&format!("/api/v1/incidents?at={at}"));
+    let id = list["incidents"][0]["id"].as_str().unwrap();
+    let desk = Reader { width: 1200, ..Reader::DESK };
+    let readers = [
+        ("incident-light.png", desk, 1_240),
+        ("incident-dark.png", Reader { dark: true, ..desk }, 1_240),
+        ("incident-phone.png", Reader::PHONE, 1_100),
+    ];
+    for (name, reader, height) in readers {
+        let browser = Browser::open(reader).await;
+        browser.resize(reader, height).await;
+        browser.goto(&url(&daemon, &format!("/incidents/{id}?at={at}"))).await;
+        let taken = browser.page.screenshot().await.unwrap();
+        browser.close().await;
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&kept, &taken).unwrap();
+        }
+        // Fonts differ from machine to machine, so it is the size that is compared.
+        assert_eq!(size(&taken), (reader.width, height), "{name}");
+        assert_eq!(size(&fs::read(&kept).unwrap()), (reader.width, height), "{name} in docs/");
+    }
+}
+
+/// The width and height that a PNG says it has.
+fn size(png: &[u8]) -> (u32, u32) {
+    assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}
