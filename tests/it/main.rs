@@ -19,6 +19,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod days;
 #[cfg(test)]
 mod demo;
