@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing. Out: a [`Config`] in which nothing is left to guess, or every
 //! problem of every file with its place. `config/antecede.toml` shows each option at its default.
 
+mod catalog;
 mod file;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::{
     notify,
     problem::Problem,
     rules::RuleSet,
+    topology,
 };
 
 pub use self::file::read_rule_files;
@@ -38,6 +40,8 @@ pub struct Config {
     pub notify: notify::Settings,
     /// Who should be heard of, and how often.
     pub feeds: Vec<Expected>,
+    /// Whom to ask which service calls which.
+    pub service_graph: Option<topology::Settings>,
 }
 
 /// How the daemon is reached.
@@ -110,6 +114,7 @@ impl Default for Config {
             },
             notify: notify::Settings::default(),
             feeds: Vec::new(),
+            service_graph: None,
         }
     }
 }

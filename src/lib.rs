@@ -11,6 +11,7 @@
 //! - [`replay`] does the same for a recorded incident, and [`backtest`] measures the answers on many.
 //! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
 //! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
+//! - [`topology`] asks a Prometheus which service calls which, through [`prom_api`].
 //! - [`http`] takes and answers, [`cli`] does so for people, [`app`] starts and stops it all.
 //!
 //! [`config`] reads what the operator wrote, through [`document`], and tells every [`problem`].
@@ -36,6 +37,7 @@ pub mod engine;
 
 pub mod hearing;
 pub mod notify;
+pub mod topology;
 
 pub mod http;
 
@@ -47,3 +49,4 @@ pub mod document;
 pub mod duration;
 pub mod metrics;
 pub mod problem;
+pub mod prom_api;

@@ -75,6 +75,7 @@ impl Api {
             Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
             Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
             Target::Feeds => Ok(self.feeds()),
+            Target::Catalog => self.catalog().await,
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
@@ -148,7 +149,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::Suspects(_)
         | Target::IncidentTimeline(_)
         | Target::Impact(_) => Some(&[&MOMENT]),
-        Target::Feeds => Some(&[]),
+        Target::Feeds | Target::Catalog => Some(&[]),
         Target::AlertmanagerWebhook
         | Target::AlertmanagerAlerts
         | Target::AlertmanagerStatus

@@ -24,6 +24,7 @@ pub(super) enum Target {
     Alerts,
     Timeline,
     Feeds,
+    Catalog,
     Heartbeat(Id),
     Metrics,
     Healthy,
@@ -89,6 +90,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .unify()
         .or(warp::path!("api" / "v1" / "feeds").map(|| Target::Feeds))
         .unify()
+        .or(warp::path!("api" / "v1" / "catalog").map(|| Target::Catalog))
+        .unify()
         .or(warp::path!("api" / "v1" / "heartbeats" / Id).map(Target::Heartbeat))
         .unify();
     let ops = warp::path!("metrics")
@@ -130,6 +133,7 @@ impl Target {
             Self::Alerts => "/api/v1/alerts",
             Self::Timeline => "/api/v1/timeline",
             Self::Feeds => "/api/v1/feeds",
+            Self::Catalog => "/api/v1/catalog",
             Self::Heartbeat(_) => "/api/v1/heartbeats/{feed}",
             Self::Metrics => "/metrics",
             Self::Healthy => "/-/healthy",
@@ -156,6 +160,7 @@ impl Target {
             | Self::Impact(_)
             | Self::Timeline
             | Self::Feeds
+            | Self::Catalog
             | Self::Metrics
             | Self::Healthy
             | Self::Ready => &[Method::GET, Method::HEAD],
@@ -180,6 +185,7 @@ impl Target {
             | Self::Impact(_)
             | Self::Timeline
             | Self::Feeds
+            | Self::Catalog
             | Self::Heartbeat(_)
             | Self::Metrics
             | Self::Healthy

@@ -58,3 +58,5 @@ mod retention;
 mod rust_text;
 #[cfg(test)]
 mod shipped;
+#[cfg(test)]
+mod topology;
