@@ -60,7 +60,7 @@ pub struct Server {
 /// Where the data is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Store {
-    /// The directory of `log.db`, `state.db` and `records.db`.
+    /// The directory of `log.db`, `state.db` and `records.db`, and of what is polled.
     pub dir: PathBuf,
     /// For how long events are kept, before the newest; `None`: for ever.
     pub retention: Option<TimeDelta>,
