@@ -76,7 +76,7 @@ async fn run_parts(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let fixed = Fixed::of(&config);
-    let (admissions, admission) = watch::channel(Arc::new(admission(&config.server)?));
+    let (admissions, admission) = watch::channel(Arc::new(admission(&config)?));
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
     let stores::Stores { log, state, records } = stores::open(&config)?;
     // What was polled before the last end counts until the first poll.
@@ -153,9 +153,10 @@ fn retention(store: &config::Store) -> Option<Retention> {
 }
 
 /// Who may come in, and with how much.
-fn admission(server: &config::Server) -> anyhow::Result<Admission> {
-    let tokens = server.token_file.as_deref().map(Tokens::load).transpose()?;
-    Ok(Admission { tokens, body_bytes_max: server.body_bytes_max })
+fn admission(config: &Config) -> anyhow::Result<Admission> {
+    let tokens = config.server.token_file.as_deref().map(Tokens::load).transpose()?;
+    let body_bytes_max = config.server.body_bytes_max;
+    Ok(Admission { tokens, body_bytes_max, doors: config.doors.clone() })
 }
 
 /// Opens a listener.

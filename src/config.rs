@@ -5,11 +5,13 @@
 
 mod catalog;
 mod file;
+mod sources;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -23,6 +25,7 @@ use crate::{
     problem::Problem,
     rules::RuleSet,
     topology,
+    wire::signature::Verifier,
 };
 
 pub use self::file::read_rule_files;
@@ -42,6 +45,8 @@ pub struct Config {
     pub feeds: Vec<Expected>,
     /// Whom to ask which service calls which.
     pub service_graph: Option<topology::Settings>,
+    /// The sources that come in by secrets of their own.
+    pub doors: BTreeMap<String, Verifier>,
 }
 
 /// How the daemon is reached.
@@ -115,6 +120,7 @@ impl Default for Config {
             notify: notify::Settings::default(),
             feeds: Vec::new(),
             service_graph: None,
+            doors: BTreeMap::new(),
         }
     }
 }

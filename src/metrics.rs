@@ -298,7 +298,7 @@ impl Metrics {
     }
 
     /// A post was taken, whole or in part.
-    pub fn took(&self, source: &'static str, taken: Taken) {
+    pub fn took(&self, source: &str, taken: Taken) {
         let Taken { accepted, duplicates, ignored, rejected } = taken;
         for (result, count) in [
             ("accepted", accepted),
@@ -317,7 +317,7 @@ impl Metrics {
     }
 
     /// A post was answered.
-    pub fn ingest_answered(&self, source: &'static str, code: u16, took: Duration) {
+    pub fn ingest_answered(&self, source: &str, code: u16, took: Duration) {
         self.ingest_requests.with_label_values(&[source, &code.to_string()]).inc();
         self.ingest_duration.observe(took.as_secs_f64());
     }

@@ -243,7 +243,7 @@ fn prepare(source: &Source, fixed: &Fixed) -> Result<Prepared, Vec<Problem>> {
     if let Some(why) = config.server.refusal() {
         return Err(vec![Problem::of_file(&source.name, why).hint(REFUSAL_HINT)]);
     }
-    let admission = admission(&config.server).map_err(|error| {
+    let admission = admission(&config).map_err(|error| {
         let file = config.server.token_file.as_deref().unwrap_or(source.name.as_ref());
         vec![Problem::of_file(&file.display().to_string(), format!("{error:#}"))]
     })?;

@@ -47,6 +47,8 @@ pub(super) enum Command {
     Demo(Demo),
     /// Say what a recorded incident looked like at a time, without a daemon
     Replay(Replay),
+    /// Show what a payload becomes, and what of it is not understood, without a daemon
+    Normalise(Normalise),
     /// Measure answers on recorded incidents, beside simpler ways to answer
     Backtest(Backtest),
     /// Find what is wrong with files
@@ -163,6 +165,30 @@ pub(super) struct Replay {
     /// Do without the case's catalogue
     #[arg(long)]
     pub(super) no_catalog: bool,
+}
+
+/// Show what a payload becomes.
+#[derive(Args, Debug)]
+pub(super) struct Normalise {
+    /// List the sources and what becomes of what they send
+    #[arg(long, exclusive = true)]
+    pub(super) list: bool,
+    /// Whose payload it is
+    #[arg(long, value_name = "SOURCE", required_unless_present = "list")]
+    pub(super) source: Option<String>,
+    /// The payload; `-` is stdin
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    pub(super) file: Option<PathBuf>,
+    /// A header that it comes with, as 'X-GitHub-Event: push'; as often as there are more
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(super) headers: Vec<(String, String)>,
+    /// What stands behind the `?` of the address, as environment=production; as often as there are
+    /// more
+    #[arg(long = "query", value_name = "NAME=VALUE", value_parser = label)]
+    pub(super) query: Vec<(String, String)>,
+    /// When it comes, instead of now
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) received: Option<Time>,
 }
 
 /// Measure answers on recorded incidents.
@@ -463,6 +489,15 @@ pub(super) struct PostNote {
     pub(super) labels: Vec<(String, String)>,
     #[command(flatten)]
     pub(super) server: Server,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(format!("{text:?} is not a header: want 'NAME: VALUE'")),
+    }
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -10,6 +10,7 @@ mod client;
 mod demo;
 mod files;
 mod import;
+mod normalise;
 mod out;
 mod post;
 mod problems;
@@ -80,6 +81,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Rebuild(args) => rebuild::rebuild(&args, format),
         Command::Demo(args) => demo::demo(&args, format),
         Command::Replay(args) => replay::show(&args, format),
+        Command::Normalise(args) => normalise::normalise(&args, format),
         Command::Backtest(args) => backtest::backtest(&args, format),
         Command::Check(Check::Config(Files { files })) => {
             problems::report(&check::check_config(&files), format)

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use reqwest::Url;
 use toml::Spanned;
 
-use super::{Config, REFUSAL_HINT, Server, Store, catalog::read_catalog};
+use super::{Config, REFUSAL_HINT, Server, Store, catalog::read_catalog, sources::read_sources};
 use crate::{
     correlate::{Model, Settings},
     document::{Document, Section},
@@ -46,6 +46,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     store.retention = check_retention(&document, retention, &settings);
     let notify = read_notify(root.section("notify"), base);
     let feeds = read_feeds(&mut root);
+    let doors = read_sources(root.section("sources"), base);
     let rule_files = read_rules(root.section("rules"), base);
     let named = read_catalog(root.section("catalog"), base);
     root.finish();
@@ -61,7 +62,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     }
     let model = Model { mapping, rules, catalog, settings };
     let service_graph = named.service_graph;
-    Ok(Config { server, store, model, notify, feeds, service_graph })
+    Ok(Config { server, store, model, notify, feeds, doors, service_graph })
 }
 
 fn read_server(mut section: Section<'_>, base: &Path) -> Server {

@@ -3,61 +3,27 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use warp::reply::Response;
+use warp::{
+    http::{HeaderMap, HeaderValue},
+    reply::Response,
+};
 
 use super::{
-    Api, Request,
+    Admission, Api, Request,
     body::capped,
-    reply::{ApiError, empty, json},
+    reply::{ApiError, empty, foreign, json},
 };
 use crate::{
     clock,
-    event::Time,
     feed::FeedName,
     metrics::Taken,
     store::{Appended, Seq},
     wire::{
-        Item, Normalised, Refused, Rejected, alert, alertmanager, alertmanager_api, change, note,
+        Item, Normalised, Rejected,
+        signature::{Verdict, Verifier},
+        source::{Dialect, Headers, Post, Source},
     },
 };
-
-/// A form of events that can be posted.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
-    Alertmanager,
-    AlertmanagerApi,
-    Alerts,
-    Changes,
-    Notes,
-}
-
-impl Source {
-    /// What it is counted under.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Alertmanager => "alertmanager",
-            Self::AlertmanagerApi => "alertmanager_api",
-            Self::Alerts => "alerts",
-            Self::Changes => "changes",
-            Self::Notes => "notes",
-        }
-    }
-
-    /// Whether replies are those of Alertmanager's API: clients of that product expect nothing else.
-    pub(super) const fn speaks_as_alertmanager(self) -> bool {
-        matches!(self, Self::AlertmanagerApi)
-    }
-
-    fn normalise(self, body: &[u8], received: Time) -> Result<Normalised, Refused> {
-        match self {
-            Self::Alertmanager => alertmanager::normalise(body, received),
-            Self::AlertmanagerApi => alertmanager_api::normalise(body, received),
-            Self::Alerts => alert::normalise(body, received),
-            Self::Changes => change::normalise(body, received),
-            Self::Notes => note::normalise(body, received),
-        }
-    }
-}
 
 /// What is said to the sender.
 #[derive(Serialize)]
@@ -68,49 +34,86 @@ struct Receipt {
     /// Of the events that were new, those that came too late to change an answer.
     late: usize,
     ignored: usize,
+    /// Why: where senders show replies, people look for what became of their event there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored_because: Vec<String>,
     rejected: Vec<Rejected>,
     ids: Vec<String>,
 }
 
+/// So many reasons are told at most: some senders keep the whole reply.
+const REASONS_MAX: usize = 5;
+
 impl Api {
     pub(super) async fn ingest(
         &self,
-        source: Source,
+        source: &Source,
         request: Request,
-        body_bytes_max: usize,
+        admission: &Admission,
     ) -> Result<Response, ApiError> {
-        let body = capped(&request.headers, request.body, body_bytes_max).await?;
-        let normalised = source.normalise(&body, clock::now()).inspect_err(|refused| {
-            tracing::warn!(source = source.word(), %refused, "a post was refused");
+        let Request { headers: raw, query, body, method: _ } = request;
+        let headers = readable(&raw);
+        let post = Post { headers: &headers, query: &query, body: &[], received: clock::now() };
+        let entry = admission.entry(source.name, &raw, &post)?;
+        let body = capped(&raw, body, admission.body_bytes_max).await?;
+        let post = Post { body: &body, received: clock::now(), ..post };
+        entry.let_in(&post).inspect_err(|_| {
+            tracing::warn!(source = source.name, "a post was not let in");
+        })?;
+        let normalised = source.normalise(&post).inspect_err(|refused| {
+            tracing::warn!(source = source.name, %refused, "a post was refused");
         })?;
         drop(body);
-        let Normalised { items, rejected, ignored, truncated } = normalised;
+        let Normalised { mut items, rejected, mut ignored, endings, truncated } = normalised;
         self.tell(source, &rejected, truncated);
-        let mut taken = Taken { ignored, rejected: rejected.len(), ..Taken::default() };
+        let known_as = endings.iter().find_map(|ending| ending.id.clone());
+        if !endings.is_empty() {
+            let (ends, unknown) = self.ends(endings).await?;
+            items.extend(ends);
+            ignored.extend(unknown);
+        }
+        let mut taken =
+            Taken { ignored: ignored.len(), rejected: rejected.len(), ..Taken::default() };
         if items.is_empty() && !rejected.is_empty() {
-            self.parts.metrics.took(source.word(), taken);
+            self.parts.metrics.took(source.name, taken);
             return Err(ApiError::all_rejected(rejected));
         }
         let feeds = feeds(source, &items);
         let (appended, ids) = self.append(items, &mut taken).await?;
         self.parts.hearing.heard(feeds, clock::now());
-        self.parts.metrics.took(source.word(), taken);
-        if source.speaks_as_alertmanager() {
-            return if rejected.is_empty() {
-                Ok(empty())
-            } else {
-                Err(ApiError::some_rejected(rejected))
-            };
-        }
-        let Taken { accepted, duplicates, ignored, rejected: _ } = taken;
+        self.parts.metrics.took(source.name, taken);
+        let Taken { accepted, duplicates, ignored: ignored_count, rejected: _ } = taken;
         let Appended { seq: Seq(seq), late, new: _ } = appended;
-        Ok(json(&Receipt { seq, accepted, duplicates, late, ignored, rejected, ids }))
+        let ignored_because: BTreeSet<_> = ignored.into_iter().map(|one| one.reason).collect();
+        let ignored_because = ignored_because.into_iter().take(REASONS_MAX).collect();
+        match source.dialect {
+            Dialect::Own => {
+                let ignored = ignored_count;
+                Ok(json(&Receipt {
+                    seq,
+                    accepted,
+                    duplicates,
+                    late,
+                    ignored,
+                    ignored_because,
+                    rejected,
+                    ids,
+                }))
+            }
+            Dialect::Alertmanager if rejected.is_empty() => Ok(empty()),
+            Dialect::Alertmanager => Err(ApiError::some_rejected(rejected)),
+            Dialect::PagerDuty | Dialect::Datadog | Dialect::Grafana => Ok(foreign(
+                source.dialect,
+                seq,
+                ids.first().or(known_as.as_ref()).map(String::as_str),
+            )),
+        }
     }
 
     /// Says what the sender will hardly read.
-    fn tell(&self, source: Source, rejected: &[Rejected], truncated: u64) {
+    fn tell(&self, source: &Source, rejected: &[Rejected], truncated: u64) {
         if let Some(Rejected { index, field, reason }) = rejected.first() {
-            let (source, count) = (source.word(), rejected.len());
+            let (source, count) = (source.name, rejected.len());
             tracing::warn!(source, count, index, field, reason, "things in a post were rejected");
         }
         if truncated > 0 {
@@ -144,8 +147,66 @@ impl Api {
     }
 }
 
+/// The headers that are text.
+fn readable(headers: &HeaderMap) -> Headers {
+    let text = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned);
+    headers.iter().filter_map(|(name, value)| Some((name.as_str(), text(value)?))).collect()
+}
+
+/// How a post comes in.
+enum Entry<'a> {
+    /// It is in.
+    Open,
+    /// It carries something that one of the source's secrets has to vouch for.
+    Door(&'a Verifier, Result<(), ApiError>),
+}
+
+impl Admission {
+    /// How a post comes in, before its body is read. One that carries nothing that could let it in
+    /// is sent away here: it costs nothing.
+    fn entry(
+        &self,
+        source: &str,
+        headers: &HeaderMap,
+        post: &Post<'_>,
+    ) -> Result<Entry<'_>, ApiError> {
+        let Some(door) = self.doors.get(source) else {
+            return match &self.tokens {
+                Some(tokens) => tokens.admit(headers).map(|()| Entry::Open),
+                None => Ok(Entry::Open),
+            };
+        };
+        let by_token = match &self.tokens {
+            Some(tokens) => tokens.admit(headers).map_err(|_| unsigned(door)),
+            None => Err(unsigned(door)),
+        };
+        // Whoever signs has to sign rightly, token or not.
+        if door.is_tried(post) {
+            return Ok(Entry::Door(door, by_token));
+        }
+        by_token.map(|()| Entry::Open)
+    }
+}
+
+impl Entry<'_> {
+    /// Lets in what a secret of the source vouches for; where nothing speaks for the post or against
+    /// it, what the daemon's token lets in.
+    fn let_in(self, post: &Post<'_>) -> Result<(), ApiError> {
+        let Self::Door(door, by_token) = self else { return Ok(()) };
+        match door.judge(post) {
+            Verdict::Good => Ok(()),
+            Verdict::Absent => by_token,
+            Verdict::Wrong(why) => Err(ApiError::unauthorized(why)),
+        }
+    }
+}
+
+fn unsigned(door: &Verifier) -> ApiError {
+    ApiError::unauthorized(&format!("this source has secrets: {} is needed", door.wanted()))
+}
+
 /// Whom a post is heard from.
-fn feeds(source: Source, items: &[Item]) -> BTreeSet<FeedName> {
+fn feeds(source: &Source, items: &[Item]) -> BTreeSet<FeedName> {
     let events = items.iter().flat_map(|item| &item.events);
-    events.filter_map(|event| FeedName::of(event, source.word())).collect()
+    events.filter_map(|event| FeedName::of(event, source.name)).collect()
 }

@@ -8,6 +8,7 @@
 mod auth;
 mod body;
 mod catalog;
+mod endings;
 mod feeds;
 mod ingest;
 mod ops;
@@ -28,7 +29,7 @@ pub use self::{
     server::serve,
 };
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use warp::{
@@ -40,11 +41,13 @@ use warp::{
 
 use self::{
     body::Body,
-    ingest::Source,
-    reply::ApiError,
+    reply::{ApiError, handshake},
     route::{Target, target},
 };
-use crate::{clock, engine::Handle, event::Time, hearing::Hearing, metrics::Metrics};
+use crate::{
+    clock, engine::Handle, event::Time, hearing::Hearing, metrics::Metrics,
+    wire::signature::Verifier,
+};
 
 /// So many reads of the store or of the log run at once; more wait.
 const READS_MAX: usize = 8;
@@ -73,6 +76,8 @@ pub struct Admission {
     pub tokens: Option<Tokens>,
     /// A request's body is cut off here.
     pub body_bytes_max: usize,
+    /// The sources, by name, that come in by a secret of their own in a token's place.
+    pub doors: BTreeMap<String, Verifier>,
 }
 
 /// Answers requests; cheap to clone.
@@ -119,15 +124,15 @@ impl Api {
         let (route, source) = (target.route(), target.source(&request.method));
         let response = match self.dispatch(target, request).await {
             Ok(response) => response,
-            Err(error) if source.is_some_and(Source::speaks_as_alertmanager) => {
-                error.into_alertmanager_response()
-            }
-            Err(error) => error.into_response(),
+            Err(error) => match source {
+                Some(source) => error.in_dialect(source.dialect),
+                None => error.into_response(),
+            },
         };
         let code = response.status().as_u16();
         self.parts.metrics.http_answered(route, code, started.elapsed());
         if let Some(source) = source {
-            self.parts.metrics.ingest_answered(source.word(), code, started.elapsed());
+            self.parts.metrics.ingest_answered(source.name, code, started.elapsed());
         }
         response
     }
@@ -141,15 +146,18 @@ impl Api {
             return Err(ApiError::method_not_allowed(methods));
         }
         let admission = Arc::clone(&self.parts.admission.borrow());
+        if request.method == Method::OPTIONS {
+            return Ok(handshake(request.headers.get("webhook-request-origin")));
+        }
+        if let Some(source) = target.source(&request.method) {
+            return self.ingest(source, request, &admission).await;
+        }
         if let (Some(tokens), false) = (&admission.tokens, target.is_open()) {
             tokens.admit(&request.headers)?;
         }
         if let Target::Heartbeat(feed) = target {
             return self.heartbeat(feed, request).await;
         }
-        match target.source(&request.method) {
-            Some(source) => self.ingest(source, request, admission.body_bytes_max).await,
-            None => self.ask(target, request.query).await,
-        }
+        self.ask(target, request.query).await
     }
 }

@@ -80,11 +80,9 @@ impl Api {
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
             Target::Reload => self.reload().await,
-            Target::AlertmanagerWebhook
-            | Target::AlertmanagerAlerts
-            | Target::Notes
-            | Target::Heartbeat(_)
-            | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
+            Target::Source(_) | Target::Heartbeat(_) | Target::Unknown => {
+                Err(ApiError::not_found("nothing is asked for here"))
+            }
         }
     }
 
@@ -150,10 +148,8 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::IncidentTimeline(_)
         | Target::Impact(_) => Some(&[&MOMENT]),
         Target::Feeds | Target::Catalog => Some(&[]),
-        Target::AlertmanagerWebhook
-        | Target::AlertmanagerAlerts
+        Target::Source(_)
         | Target::AlertmanagerStatus
-        | Target::Notes
         | Target::Heartbeat(_)
         | Target::Metrics
         | Target::Healthy

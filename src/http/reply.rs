@@ -1,6 +1,7 @@
 //! The one table of errors, as `application/problem+json` (RFC 9457), and replies in JSON.
 
 use serde::Serialize;
+use serde_json::{Value, json as value};
 use warp::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     reply::Response,
@@ -9,7 +10,7 @@ use warp::{
 use crate::{
     problem,
     store::StoreError,
-    wire::{Refused, Rejected},
+    wire::{Refused, Rejected, source::Dialect},
 };
 
 /// How many seconds to stay away from what is behind, or full: that passes soon.
@@ -148,16 +149,28 @@ impl ApiError {
         self
     }
 
-    /// The same in Alertmanager's form: a JSON string.
-    pub(super) fn into_alertmanager_response(self) -> Response {
+    /// The same in the form that a source's clients expect.
+    pub(super) fn in_dialect(self, dialect: Dialect) -> Response {
+        let thing = match dialect {
+            Dialect::Own => return self.into_response(),
+            Dialect::Alertmanager => "alert",
+            Dialect::PagerDuty | Dialect::Datadog | Dialect::Grafana => "event",
+        };
         let Problem { status, detail, field, hint: _, rejected, problems: _, headers } = *self.0;
         let reasons = rejected.iter().map(|Rejected { index, field, reason }| match &**field {
-            "" => format!("alert {index} {reason}"),
-            field => format!("alert {index}: {field} {reason}"),
+            "" => format!("{thing} {index} {reason}"),
+            field => format!("{thing} {index}: {field} {reason}"),
         });
         let detail = field.map_or_else(|| detail.clone(), |field| format!("{field}: {detail}"));
         let said: Vec<_> = reasons.chain([detail]).collect();
-        let mut response = json(&said.join("; "));
+        let mut response = match dialect {
+            Dialect::PagerDuty => json(&value!({
+                "status": "invalid event", "message": "Event object is invalid", "errors": said,
+            })),
+            Dialect::Datadog => json(&value!({ "errors": said })),
+            Dialect::Grafana => json(&value!({ "message": said.join("; ") })),
+            Dialect::Alertmanager | Dialect::Own => json(&said.join("; ")),
+        };
         *response.status_mut() = status;
         response.headers_mut().extend(headers);
         response
@@ -214,6 +227,39 @@ impl From<Refused> for ApiError {
 /// A reply that says nothing but that all is well.
 pub(super) fn empty() -> Response {
     Response::new(Vec::new().into())
+}
+
+/// That a post was taken, as the clients of another product expect to hear it.
+pub(super) fn foreign(dialect: Dialect, seq: u64, id: Option<&str>) -> Response {
+    let (status, body) = match dialect {
+        Dialect::PagerDuty => {
+            let mut body = value!({ "status": "success", "message": "Event processed" });
+            if let (Some(id), Some(fields)) = (id, body.as_object_mut()) {
+                fields.insert("dedup_key".to_owned(), Value::from(id));
+            }
+            (StatusCode::ACCEPTED, body)
+        }
+        Dialect::Datadog => {
+            (StatusCode::ACCEPTED, value!({ "status": "ok", "event": { "id": seq } }))
+        }
+        Dialect::Grafana => (StatusCode::OK, value!({ "message": "Annotation added", "id": seq })),
+        Dialect::Own | Dialect::Alertmanager => (StatusCode::OK, Value::Null),
+    };
+    let mut response = json(&body);
+    *response.status_mut() = status;
+    response
+}
+
+/// That a sender of CloudEvents may post here, from wherever it asks and as often as it likes.
+pub(super) fn handshake(origin: Option<&HeaderValue>) -> Response {
+    let mut response = empty();
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+    if let Some(origin) = origin {
+        headers.insert("webhook-allowed-origin", origin.clone());
+        headers.insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    response
 }
 
 /// A reply in JSON.

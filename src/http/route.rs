@@ -3,17 +3,20 @@
 
 use std::str::FromStr;
 
-use warp::{Filter as _, filters::BoxedFilter, http::Method};
+use warp::{
+    Filter as _,
+    filters::{BoxedFilter, path::FullPath},
+    http::Method,
+};
 
-use super::Source;
+use crate::wire::source::{Source, Verbs};
 
 /// What a path stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
-    AlertmanagerWebhook,
-    AlertmanagerAlerts,
+    /// A source's address, at which nothing else is done.
+    Source(&'static Source),
     AlertmanagerStatus,
-    Notes,
     Changes,
     Change(Id),
     Incidents,
@@ -72,14 +75,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
             .or(warp::path!(Id / "impact").map(Target::Impact))
             .unify(),
     );
-    let events = warp::path!("webhooks" / "alertmanager")
-        .map(|| Target::AlertmanagerWebhook)
-        .or(warp::path!("api" / "v2" / "alerts").map(|| Target::AlertmanagerAlerts))
-        .unify()
-        .or(warp::path!("api" / "v2" / "status").map(|| Target::AlertmanagerStatus))
-        .unify()
-        .or(warp::path!("api" / "v1" / "notes").map(|| Target::Notes))
-        .unify()
+    let events = warp::path!("api" / "v2" / "status")
+        .map(|| Target::AlertmanagerStatus)
         .or(warp::path!("api" / "v1" / "changes").map(|| Target::Changes))
         .unify()
         .or(warp::path!("api" / "v1" / "changes" / Id).map(Target::Change))
@@ -104,8 +101,13 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .unify()
         .or(warp::path!("-" / "reload").map(|| Target::Reload))
         .unify();
+    let sources = warp::path::full().and_then(|path: FullPath| async move {
+        Source::at(path.as_str()).map(Target::Source).ok_or_else(warp::reject::not_found)
+    });
     events
         .boxed()
+        .or(sources.boxed())
+        .unify()
         .or(incidents.boxed())
         .unify()
         .or(ops.boxed())
@@ -117,12 +119,10 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
 
 impl Target {
     /// The path's form: what it is counted under.
-    pub(super) const fn route(&self) -> &'static str {
+    pub(super) fn route(&self) -> &'static str {
         match self {
-            Self::AlertmanagerWebhook => "/webhooks/alertmanager",
-            Self::AlertmanagerAlerts => "/api/v2/alerts",
+            Self::Source(source) => source.paths.first().copied().unwrap_or("unknown"),
             Self::AlertmanagerStatus => "/api/v2/status",
-            Self::Notes => "/api/v1/notes",
             Self::Changes => "/api/v1/changes",
             Self::Change(_) => "/api/v1/changes/{id}",
             Self::Incidents => "/api/v1/incidents",
@@ -143,12 +143,14 @@ impl Target {
         }
     }
 
-    pub(super) const fn methods(&self) -> &'static [Method] {
+    pub(super) fn methods(&self) -> &'static [Method] {
         match self {
-            Self::AlertmanagerWebhook
-            | Self::AlertmanagerAlerts
-            | Self::Notes
-            | Self::Heartbeat(_) => &[Method::POST],
+            Self::Source(source) => match source.verbs {
+                Verbs::Post => &[Method::POST],
+                Verbs::PostOrPut => &[Method::POST, Method::PUT],
+                Verbs::PostAndHandshake => &[Method::OPTIONS, Method::POST],
+            },
+            Self::Heartbeat(_) => &[Method::POST],
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
             Self::Reload => &[Method::POST, Method::PUT],
             Self::AlertmanagerStatus
@@ -168,14 +170,13 @@ impl Target {
         }
     }
 
-    /// Which form of events is posted here, if this posts any.
-    pub(super) fn source(&self, method: &Method) -> Option<Source> {
+    /// Whose events are posted here, if this posts any.
+    pub(super) fn source(&self, method: &Method) -> Option<&'static Source> {
         match self {
-            Self::AlertmanagerWebhook => Some(Source::Alertmanager),
-            Self::AlertmanagerAlerts => Some(Source::AlertmanagerApi),
-            Self::Notes => Some(Source::Notes),
-            Self::Changes => (method == Method::POST).then_some(Source::Changes),
-            Self::Alerts => (method == Method::POST).then_some(Source::Alerts),
+            Self::Source(source) => (method != Method::OPTIONS).then_some(source),
+            Self::Changes | Self::Alerts => {
+                (method == Method::POST).then(|| Source::at(self.route())).flatten()
+            }
             Self::AlertmanagerStatus
             | Self::Change(_)
             | Self::Incidents

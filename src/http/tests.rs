@@ -8,8 +8,9 @@ mod ops;
 mod params;
 mod query;
 mod socket;
+mod sources;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -88,7 +89,7 @@ impl Daemon {
         let hearing = Arc::new(Hearing::new(Arc::clone(&records), expected, an_hour_ago).unwrap());
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
         let (models, model) = watch::channel(model);
-        let admission = Admission { tokens, body_bytes_max: BODY_MAX };
+        let admission = Admission { tokens, body_bytes_max: BODY_MAX, doors: BTreeMap::new() };
         let (admissions, admission) = watch::channel(Arc::new(admission));
         let (reload, reloads) = mpsc::channel(1);
         let api = Api::new(Parts {

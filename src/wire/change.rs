@@ -23,9 +23,9 @@ pub(super) struct RawChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<String>,
+    pub(super) action: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<String>,
     #[serde(default, skip_serializing_if = "Moment::is_unset")]
@@ -33,32 +33,32 @@ pub(super) struct RawChange {
     #[serde(default, skip_serializing_if = "Moment::is_unset")]
     pub(super) finished_at: Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<Values>,
+    pub(super) service: Option<Values>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    environment: Option<Values>,
+    pub(super) environment: Option<Values>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cluster: Option<Values>,
+    pub(super) cluster: Option<Values>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<Values>,
+    pub(super) region: Option<Values>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<Values>,
+    pub(super) namespace: Option<Values>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    labels: Option<Labels>,
+    pub(super) labels: Option<Labels>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<String>,
+    pub(super) revision: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    change_set: Option<String>,
+    pub(super) change_set: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<String>,
+    pub(super) actor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
+    pub(super) url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resources: Option<Vec<RawResource>>,
+    pub(super) resources: Option<Vec<RawResource>>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(expecting = "a resource: an object")]
-struct RawResource {
+pub(super) struct RawResource {
     #[serde(rename = "type")]
     type_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,11 +200,11 @@ fn known<T>(
 }
 
 /// A word in the one spelling that is compared: `Roll-Back` is `roll_back`.
-fn plain(word: &str) -> String {
+pub(super) fn plain(word: &str) -> String {
     word.trim().to_lowercase().replace(['-', ' '], "_")
 }
 
-fn kind_of(word: &str) -> Option<Kind> {
+pub(super) fn kind_of(word: &str) -> Option<Kind> {
     word.parse().ok().or(match word {
         "deployment" | "release" => Some(Kind::Deploy),
         "configuration" => Some(Kind::Config),
@@ -216,7 +216,7 @@ fn kind_of(word: &str) -> Option<Kind> {
     })
 }
 
-fn action_of(word: &str) -> Option<Action> {
+pub(super) fn action_of(word: &str) -> Option<Action> {
     word.parse().ok().or(match word {
         "destroy" | "remove" => Some(Action::Delete),
         "revert" | "roll_back" => Some(Action::Rollback),
@@ -225,7 +225,7 @@ fn action_of(word: &str) -> Option<Action> {
 }
 
 /// The words of CI systems and of infrastructure tools.
-fn status_of(word: &str) -> Option<Status> {
+pub(super) fn status_of(word: &str) -> Option<Status> {
     word.parse().ok().or(match word {
         "queued" | "pending" | "waiting" | "scheduled" | "requested" | "created" => {
             Some(Status::Planned)

@@ -2,7 +2,7 @@
 //!
 //! In: one request's body and the time of its receipt. Out: for each thing that was posted its
 //! events, or what is wrong with it. One file a source. Nothing here reads a clock, waits, or
-//! knows the store; no input makes it panic.
+//! knows the store; no input makes it panic. [`source`] has the table of all that can be posted.
 
 pub mod alert;
 pub mod alertmanager;
@@ -12,6 +12,8 @@ pub mod change;
 mod limits;
 mod moment;
 pub mod note;
+pub mod signature;
+pub mod source;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ mod tests;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::event::{AlertReport, Event, Labels};
+use crate::event::{AlertReport, Event, Labels, Time};
 
 pub use self::limits::{
     AHEAD_MAX, ITEMS_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, LABEL_VALUES_MAX, LABELS_MAX,
@@ -33,8 +35,10 @@ pub struct Normalised {
     pub items: Vec<Item>,
     /// What was not, each with its reason.
     pub rejected: Vec<Rejected>,
-    /// How many things were understood and are none of our business.
-    pub ignored: usize,
+    /// What was understood and is none of our business, each with its reason.
+    pub ignored: Vec<Ignored>,
+    /// The alerts that end, where a sender names them and says nothing else of them.
+    pub endings: Vec<Ending>,
     /// How many alerts the sender says that it left out of the body.
     pub truncated: u64,
 }
@@ -54,6 +58,10 @@ impl Normalised {
         }
         normalised
     }
+
+    fn ignore(&mut self, index: usize, reason: impl Into<String>) {
+        self.ignored.push(Ignored { index, reason: reason.into() });
+    }
 }
 
 /// One thing that was posted.
@@ -69,6 +77,48 @@ impl Item {
     fn of_alert(report: AlertReport) -> Self {
         Self { events: report.facts().into_iter().map(Event::Alert).collect(), id: None }
     }
+}
+
+/// An end of the alerts that have these labels among theirs: which they are, and when they began, is
+/// for whoever knows all alerts to find out.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Ending {
+    /// What all of them have.
+    pub labels: Labels,
+    /// When they ended.
+    pub at: Time,
+    /// What the sender knows them by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl Ending {
+    /// Whether an alert of these labels that began then is one of them.
+    pub fn is_of(&self, labels: &Labels, starts_at: Time) -> bool {
+        starts_at <= self.at && self.labels.iter().all(|(name, value)| labels.holds(name, value))
+    }
+
+    /// The end of an alert of these labels that began then.
+    pub fn end(&self, labels: Labels, starts_at: Time) -> Item {
+        Item::of_alert(AlertReport {
+            labels,
+            starts_at,
+            ends_at: Some(self.at),
+            expires_at: None,
+            pending_at: None,
+            summary: None,
+            url: None,
+        })
+    }
+}
+
+/// One thing that was posted, was understood, and says nothing that belongs to an incident.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Ignored {
+    /// Its place in the body, from 0.
+    pub index: usize,
+    /// Why it is left.
+    pub reason: String,
 }
 
 /// One thing that was posted and not understood; the others of its body are not touched by it.

@@ -1,6 +1,6 @@
 //! Paths, methods, tokens, health and metrics.
 
-use std::{fs, sync::Arc};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
 use serde_json::json;
 use warp::http::{StatusCode, header};
@@ -68,8 +68,10 @@ async fn who_may_come_in_and_with_how_much_may_change() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens");
     fs::write(&file, "a-token").unwrap();
-    let admission =
-        |tokens| daemon.admissions.send_replace(Arc::new(Admission { tokens, body_bytes_max: 3 }));
+    let admission = |tokens| {
+        let doors = BTreeMap::new();
+        daemon.admissions.send_replace(Arc::new(Admission { tokens, body_bytes_max: 3, doors }))
+    };
     admission(Some(Tokens::load(&file).unwrap()));
     daemon.get("/api/v1/incidents").await.problem(401);
     admission(None);

@@ -1,0 +1,132 @@
+//! What comes from others' tools: who is let in, and in whose words it is answered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use warp::http::header;
+
+use super::{Daemon, Reply};
+use crate::{
+    http::{Admission, Tokens},
+    wire::{
+        signature::{Secrets, Verifier},
+        source::Source,
+    },
+};
+
+fn release() -> String {
+    json!({"action": "published", "repository": {"name": "web", "full_name": "acme/web"},
+        "release": {"tag_name": "v7", "published_at": "2023-02-23T12:00:00Z"}})
+    .to_string()
+}
+
+fn sign(secret: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    let digits = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    ["sha256=".to_owned(), digits].concat()
+}
+
+/// The source has these secrets from now on, and the daemon this token.
+fn guard(daemon: &Daemon, source: &str, secrets: &str, token: Option<&str>) {
+    let mut held = Secrets::default();
+    held.add(secrets);
+    let verifier = Verifier::new(Source::named(source).unwrap().schemes.to_vec(), held);
+    let doors = BTreeMap::from([(source.to_owned(), verifier)]);
+    let tokens = token.map(|token| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), token).unwrap();
+        Tokens::load(file.path()).unwrap()
+    });
+    let admission = Admission { tokens, body_bytes_max: 1 << 20, doors };
+    daemon.admissions.send_replace(Arc::new(admission));
+}
+
+async fn send(daemon: &Daemon, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut request = warp::test::request().method("POST").path(path).body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    daemon.send(request).await
+}
+
+async fn github(daemon: &Daemon, signature: &str, token: &str, body: &str) -> Reply {
+    let headers = [
+        ("x-github-event", "release"),
+        ("x-hub-signature-256", signature),
+        ("authorization", token),
+    ];
+    send(daemon, "/webhooks/github", &headers, body).await
+}
+
+#[tokio::test]
+async fn a_signature_is_let_in_in_a_tokens_place_and_a_wrong_one_is_not_read() {
+    let daemon = Daemon::start();
+    let body = release();
+    guard(&daemon, "github", "old\nnew", Some("token"));
+    for secret in ["old", "new"] {
+        github(&daemon, &sign(secret, &body), "", &body).await.ok();
+    }
+    github(&daemon, "", "Bearer token", &body).await.ok();
+    for (signature, token) in [
+        ("", ""),
+        ("", "Bearer tokens"),
+        (&*sign("other", &body), ""),
+        // Whoever signs has to sign rightly, token or not.
+        (&*sign("other", &body), "Bearer token"),
+        (&*sign("new", "{}"), ""),
+    ] {
+        let reply = github(&daemon, signature, token, &body).await;
+        assert!(reply.headers.contains_key(header::WWW_AUTHENTICATE), "{signature}");
+        reply.problem(401);
+    }
+    // What is no JSON would be refused with 400 were it read.
+    github(&daemon, &sign("other", "no JSON"), "", "no JSON").await.problem(401);
+    github(&daemon, &sign("new", "no JSON"), "", "no JSON").await.problem(400);
+    let page = daemon.get("/-/healthy").await;
+    page.ok();
+    let request = warp::test::request().path("/metrics").header("authorization", "Bearer token");
+    let page = daemon.send(request).await.body;
+    let page = page.as_str().unwrap();
+    for counted in ["code=\"401\",source=\"github\"} 6", "result=\"accepted\",source=\"github\"} 1"]
+    {
+        assert!(page.contains(counted), "no {counted} in\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_with_secrets_needs_them_where_the_daemon_asks_for_no_token() {
+    let daemon = Daemon::start();
+    let body = release();
+    github(&daemon, "", "", &body).await.ok();
+    guard(&daemon, "github", "secret", None);
+    github(&daemon, "", "", &body).await.problem(401);
+    github(&daemon, &sign("secret", &body), "", &body).await.ok();
+    // Others are as they were.
+    daemon.post("/api/v1/changes", &json!({"title": "t"})).await.ok();
+}
+
+#[tokio::test]
+async fn what_is_none_of_our_business_is_taken_and_says_why() {
+    let daemon = Daemon::start();
+    let reply = send(&daemon, "/webhooks/github", &[("x-github-event", "ping")], "{}").await.ok();
+    assert_eq!((&reply["ignored"], &reply["accepted"]), (&json!(1), &json!(0)));
+    assert_eq!(reply["ignored_because"], json!(["a ping"]));
+}
+
+#[tokio::test]
+async fn every_address_of_the_table_takes_posts_and_refuses_what_is_damaged() {
+    let daemon = Daemon::start();
+    for source in crate::wire::source::SOURCES {
+        for path in source.paths {
+            let reply = send(&daemon, path, &[], "{\"damaged").await;
+            assert_eq!(reply.status, 400, "{path}: {:#}", reply.body);
+            let reply = daemon.send(warp::test::request().method("DELETE").path(path)).await;
+            assert_eq!(reply.status, 405, "{path}");
+        }
+    }
+    let stored = daemon.get("/api/v1/changes").await.ok();
+    assert_eq!(stored["changes"], Value::from(Vec::<Value>::new()));
+}
