@@ -18,7 +18,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{DEADLINE, Daemon, Program, find_program};
 
-const CATALOG: &str = "[[service]]\nname = \"web\"\ntier = \"service\"\ndepends_on = [\"api\"]\n";
+const CATALOGUE: &str = "/api/v1/catalog";
+
+const FILE: &str = "[[service]]\nname = \"web\"\ntier = \"service\"\ndepends_on = [\"api\"]\n";
 
 const BACKSTAGE: &str = "apiVersion: backstage.io/v1alpha1\nkind: Component\n\
                          metadata: {name: api}\nspec: {dependsOn: ['resource:orders']}\n---\n\
@@ -29,11 +31,11 @@ const BACKSTAGE: &str = "apiVersion: backstage.io/v1alpha1\nkind: Component\n\
 fn what_files_say_is_merged_and_told_with_who_says_it() {
     let config = "[catalog]\nfiles = [\"catalog.toml\"]\nbackstage = [\"services\"]\n";
     let daemon = Daemon::prepared(config, |dir| {
-        fs::write(dir.join("catalog.toml"), CATALOG).unwrap();
+        fs::write(dir.join("catalog.toml"), FILE).unwrap();
         fs::create_dir_all(dir.join("services/api")).unwrap();
         fs::write(dir.join("services/api/catalog-info.yaml"), BACKSTAGE).unwrap();
     });
-    let told = daemon.get("/api/v1/catalog");
+    let told = daemon.get(CATALOGUE);
     assert_eq!(told["config"], daemon.get("/api/v1/incidents")["config"]);
     let services = json!([
         {"name": "api", "tier": null, "substrate": false},
@@ -53,7 +55,7 @@ fn what_files_say_is_merged_and_told_with_who_says_it() {
     let reply = daemon.try_post("/-/reload", "").unwrap();
     assert_eq!(reply.status, 500, "{}", reply.body);
     assert!(reply.body.contains("there is no `apiVersion`"), "{}", reply.body);
-    assert_eq!(daemon.get("/api/v1/catalog"), told, "a broken file changes nothing");
+    assert_eq!(daemon.get(CATALOGUE), told, "a broken file changes nothing");
 }
 
 #[test]
@@ -65,21 +67,21 @@ fn a_call_that_a_prometheus_sees_is_put_in_force_as_a_reload_would() {
         &format!(
             "[catalog]\nfiles = [\"catalog.toml\"]\n[catalog.service_graph]\nurl = \"{url}\"\nevery = \"10s\"\n"
         ),
-        &[("catalog.toml", CATALOG)],
+        &[("catalog.toml", FILE)],
     );
     let before = daemon.get("/api/v1/incidents")["config"].clone();
-    let told = until(&daemon, |told| origins(told, "web", "api").len() == 2);
+    let told = until(&daemon, CATALOGUE, |told| origins(told, "web", "api").len() == 2);
     assert_eq!(origins(&told, "web", "api"), ["toml", "service_graph"]);
     assert_eq!(told["config"], before, "it says nothing that the file does not say");
 
     tempo.calls.lock().unwrap().push(("api", "payments"));
     // Only a poll after the scrape knows it; a reload polls at once, where it asks for another time.
     daemon.wait_for("the service graph is another now");
-    let told = daemon.get("/api/v1/catalog");
+    let told = daemon.get(CATALOGUE);
     assert_eq!(origins(&told, "api", "payments"), ["service_graph"]);
     assert_ne!(told["config"], before);
     // The engine is told as of a reload: answers have the new hash once it has assessed under it.
-    daemon.wait_until("/api/v1/incidents", |answer| answer["config"] == told["config"]);
+    until(&daemon, "/api/v1/incidents", |answer| answer["config"] == told["config"]);
     let page = daemon.try_get("/metrics").unwrap().body;
     let in_force = format!("antecede_config_info{{hash={}}} 1", told["config"]);
     for want in [&*in_force, "antecede_service_graph_calls 2"] {
@@ -94,7 +96,7 @@ fn what_was_polled_stays_while_the_prometheus_is_away_and_after_a_restart() {
     let config = format!("[catalog.service_graph]\nurl = \"http://{}\"\n", prometheus.address);
     let mut daemon = Daemon::with(&config);
     // The first poll may come before the first scrapes do; another time is another setting.
-    let told = until(&daemon, |told| {
+    let told = until(&daemon, CATALOGUE, |told| {
         let known = !origins(told, "web", "api").is_empty();
         if !known {
             again(&daemon, &config);
@@ -106,17 +108,17 @@ fn what_was_polled_stays_while_the_prometheus_is_away_and_after_a_restart() {
     drop(prometheus);
     again(&daemon, &config);
     daemon.wait_for("the service graph could not be polled: it stays as it was");
-    assert_eq!(daemon.get("/api/v1/catalog"), told);
+    assert_eq!(daemon.get(CATALOGUE), told);
     let page = daemon.try_get("/metrics").unwrap().body;
     assert!(page.contains("antecede_service_graph_polls_total{result=\"failed\"} 1"), "{page}");
 
     assert!(daemon.stop().success());
     daemon.restart();
-    assert_eq!(daemon.get("/api/v1/catalog"), told);
+    assert_eq!(daemon.get(CATALOGUE), told);
 
     fs::write(daemon.dir().join("antecede.toml"), "").unwrap();
     daemon.try_post("/-/reload", "").unwrap().taken();
-    assert_eq!(daemon.get("/api/v1/catalog")["dependencies"], json!([]), "nobody is asked now");
+    assert_eq!(daemon.get(CATALOGUE)["dependencies"], json!([]), "nobody is asked now");
 }
 
 /// Asks for another poll: settings that are others are polled at once.
@@ -128,11 +130,11 @@ fn again(daemon: &Daemon, config: &str) {
     daemon.try_post("/-/reload", "").unwrap().taken();
 }
 
-/// The catalogue, once it is as wanted.
-fn until(daemon: &Daemon, wanted: impl Fn(&Value) -> bool) -> Value {
+/// The answer, once it is as wanted: nothing is posted that could be waited for.
+fn until(daemon: &Daemon, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = std::time::Instant::now() + DEADLINE;
     loop {
-        let told = daemon.get("/api/v1/catalog");
+        let told = daemon.get(path);
         if wanted(&told) {
             return told;
         }
