@@ -11,10 +11,19 @@
 //! as `other`, with its word in the label `kind_as_sent`. Ids of changes begin with the source's name
 //! and tie the reports of one change together, and no value of a secret is kept.
 
+mod atlantis;
+mod buildkite;
+mod cloudtrail;
 mod draft;
 mod github;
+mod hcp_terraform;
+mod jenkins;
+mod kubernetes_audit;
+mod launchdarkly;
 mod ours;
+mod place;
 mod post;
+mod terraform;
 mod told;
 mod written;
 
@@ -87,6 +96,14 @@ pub static SOURCES: &[Source] = &[
     ours::ALERTMANAGER,
     ours::ALERTMANAGER_API,
     github::SOURCE,
+    terraform::SOURCE,
+    hcp_terraform::SOURCE,
+    atlantis::SOURCE,
+    kubernetes_audit::SOURCE,
+    cloudtrail::SOURCE,
+    launchdarkly::SOURCE,
+    jenkins::SOURCE,
+    buildkite::SOURCE,
     ours::CHANGES,
     ours::ALERTS,
     ours::NOTES,
