@@ -291,7 +291,8 @@ impl Raw {
         let action = action(&call);
         let mut draft = Draft::new(["cloudtrail", &id], Status::Succeeded, kind(service, &call));
         draft.action = Some(action);
-        let name = detail.name();
+        let names = detail.names();
+        let name = names.first().cloned();
         let actor = detail.actor();
         let what = name.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
         draft.title = Some(format!("{service} {call}{what}"));
@@ -300,7 +301,7 @@ impl Raw {
         draft.change_set = detail.act(tool.as_deref());
         draft.labels = labels([
             ("service", name.clone().filter(|_| SERVES.contains(&service))),
-            ("cluster", detail.parameter("clusterName").or_else(|| detail.parameter("cluster"))),
+            ("cluster", detail.cluster(service)),
             ("region", detail.aws_region.0.clone().or(self.region.0)),
             ("account", self.account.0),
             ("aws_service", Some(service.to_owned())),
@@ -308,7 +309,11 @@ impl Raw {
         ]);
         draft.actor = actor;
         let type_name = format!("{service}:{}", thing(&call));
-        draft.resources = vec![Resource { type_name, name, action: Some(action) }];
+        let resource = |name| Resource { type_name: type_name.clone(), name, action: Some(action) };
+        draft.resources = match &names[..] {
+            [] => vec![resource(None)],
+            names => names.iter().cloned().map(Some).map(resource).collect(),
+        };
         Ok(draft)
     }
 }
@@ -341,8 +346,23 @@ impl Detail {
         text_of(value.clone()).map(|value| last(&value).to_owned())
     }
 
-    fn name(&self) -> Option<String> {
-        NAMES.iter().find_map(|name| self.parameter(name))
+    /// What is altered: one thing, or several machines.
+    fn names(&self) -> Vec<String> {
+        if let Some(name) = NAMES.iter().find_map(|name| self.parameter(name)) {
+            return vec![name];
+        }
+        let machines = self.request_parameters.pointer("/instancesSet/items");
+        let machines = machines.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let id = |machine: &Value| {
+            at(machine, &["instanceId"]).and_then(Value::as_str).map(str::to_owned)
+        };
+        machines.iter().filter_map(id).collect()
+    }
+
+    fn cluster(&self, service: &str) -> Option<String> {
+        let names: &[&str] =
+            if service == "eks" { &["clusterName", "name"] } else { &["clusterName", "cluster"] };
+        names.iter().find_map(|name| self.parameter(name))
     }
 
     /// The name of a role's session, or the user's.
@@ -383,8 +403,9 @@ fn kind(service: &str, call: &str) -> Kind {
     known.map_or(Kind::Infrastructure, |(kind, _)| *kind)
 }
 
-/// What a call is about: `ModifyDBInstance` is about a `DBInstance`.
+/// What a call is about: `ModifyDBInstance` is about a `DBInstance`. Some names end with a version.
 fn thing(call: &str) -> &str {
+    let call = call.split(|letter: char| letter.is_ascii_digit()).next().unwrap_or(call);
     let second = call.char_indices().skip(1).find(|(_, letter)| letter.is_ascii_uppercase());
     second.and_then(|(place, _)| call.get(place..)).unwrap_or(call)
 }

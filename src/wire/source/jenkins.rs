@@ -24,7 +24,7 @@ pub(super) const SOURCE: Source = Source {
     dialect: Dialect::Own,
     schemes: &[Scheme::Bearer, Scheme::Basic, Scheme::Query("access_token")],
     headers: &[],
-    id: "the job and the build's number",
+    id: "the build's address",
     taken: "builds of jobs whose names speak of a deployment or the like, or of all jobs with `?kind=` in \
             the address: when they start, and when they are over. Job and parameters called `service` and \
             `environment` say where",
@@ -81,14 +81,16 @@ impl Raw {
         let status = build.status()?;
         let kind = kind_of_job(&name, self.display_name.get(), post)?;
         let number = need("build.number", build.number.0.clone())?;
+        let address = build.full_url.0.clone().or(build.full_url_camel.0.clone());
         let job = self.url.0.unwrap_or_else(|| name.clone());
-        let mut draft = Draft::new(["jenkins", &job, &number], status, kind);
+        let id = address.clone().unwrap_or_else(|| format!("{job}:{number}"));
+        let mut draft = Draft::new(["jenkins", &id], status, kind);
         draft.title = Some(format!("{name} #{number}"));
         draft.started_at = build.timestamp;
         if status.ended() {
             draft.finished_at = build.finished_at();
         }
-        let place = Place::of(job_of(&name));
+        let place = place_of(&name);
         let given = build.parameters.as_ref();
         let scm = build.scm.unwrap_or_default();
         draft.labels = labels([
@@ -98,7 +100,7 @@ impl Raw {
             ("ref", scm.branch.0),
         ]);
         draft.revision = scm.commit.0;
-        draft.url = build.full_url.or(build.full_url_camel);
+        draft.url = address;
         Ok(draft)
     }
 }
@@ -134,11 +136,17 @@ fn unknown(phase: &str) -> Left {
     Left::Ignored(format!("the phase {phase:?} is no start and no end"))
 }
 
-/// The last part of a job's path that speaks of a deployment; else the last.
-fn job_of(name: &str) -> &str {
+/// Where the last part of a job's path is that speaks of a deployment; else the last. One that says
+/// only that something is deployed is of what stands before it.
+fn place_of(name: &str) -> Place {
     let mut parts = name.rsplit(['/', '»']).map(str::trim);
     let last = parts.clone().next().unwrap_or(name);
-    parts.find(|part| kind_in(part).is_some()).unwrap_or(last)
+    let place = Place::of(parts.find(|part| kind_in(part).is_some()).unwrap_or(last));
+    let before = parts.next().map(Place::of).unwrap_or_default();
+    Place {
+        service: place.service.or(before.service),
+        environment: place.environment.or(before.environment),
+    }
 }
 
 fn kind_of_job(name: &str, shown: Option<&str>, post: &Post<'_>) -> Result<Kind, Left> {

@@ -28,7 +28,8 @@ pub(super) const SOURCE: Source = Source {
     taken: "objects that were created, altered or deleted by people, and by the tools that apply what \
             people wrote (kubectl, Helm, Argo CD, Flux, Terraform, Pulumi, Ansible), whatever account \
             these use; claims of Crossplane like any other object; releases of Helm",
-    left: "what Kubernetes does by itself (users `system:...`), and service accounts of controllers; \
+    left: "what Kubernetes does by itself (users `system:...`), and service accounts of controllers, which \
+           have no tool's user agent; what Argo CD writes into its own objects; \
            leases, events, endpoints, reviews; status; dry runs; what was refused",
     convert,
 };
@@ -43,7 +44,7 @@ const ADMINISTRATOR: &str = "system:admin";
 
 /// What service accounts use to apply what people wrote, by the beginning of the user agent in small
 /// letters. Whatever else a service account uses is a controller, and does what follows from that.
-const TOOLS: [&str; 14] = [
+const TOOLS: [&str; 13] = [
     "kubectl",
     "helm/",
     "helmfile",
@@ -55,7 +56,6 @@ const TOOLS: [&str; 14] = [
     "opentofu",
     "pulumi",
     "ansible",
-    "openapi-generator",
     "skaffold",
     "oc/",
 ];
@@ -138,7 +138,7 @@ const KINDS: [(Kind, &[&str]); 9] = [
 ];
 
 /// Objects whose name is that of a service.
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 11] = [
     "deployments",
     "statefulsets",
     "daemonsets",
@@ -149,7 +149,6 @@ const SERVICES: [&str; 12] = [
     "horizontalpodautoscalers",
     "applications",
     "helmreleases",
-    "kustomizations",
     "rollouts",
 ];
 
@@ -240,7 +239,7 @@ impl Raw {
         }
         let code = self.response_status.as_ref().and_then(|response| response.code).unwrap_or(200);
         if !(200..300).contains(&code) {
-            return ignored(format!("it was refused with {code}"));
+            return ignored(format!("it was answered with {code}: nothing was altered"));
         }
         if self.uri.get().is_some_and(|uri| uri.contains("dryRun=")) {
             return ignored("a dry run alters nothing");
@@ -261,6 +260,11 @@ impl Raw {
             let agent = self.user_agent.get().unwrap_or_default().to_lowercase();
             if !TOOLS.iter().any(|tool| agent.starts_with(tool)) {
                 return ignored(format!("{who} is a controller: its user agent is no tool's"));
+            }
+            let group = self.object_ref.as_ref().and_then(|object| object.api_group.get());
+            let is_kept = self.verb.is("patch") || self.verb.is("update");
+            if agent.starts_with("argocd") && group == Some("argoproj.io") && is_kept {
+                return ignored("Argo CD keeps its own objects up");
             }
         } else if who.starts_with(SYSTEM) && who != ADMINISTRATOR {
             return ignored(format!("{who} is Kubernetes itself"));
@@ -329,10 +333,12 @@ impl Done {
         let mut draft = Draft::new(["kubernetes_audit", id], Status::Succeeded, self.kind());
         draft.action = Some(action);
         let what = self.type_name();
-        let of = name.map_or_else(|| "all".to_owned(), str::to_owned);
-        let within = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         let sub = self.object.subresource.get().map(|sub| format!("/{sub}")).unwrap_or_default();
-        draft.title = Some(format!("{action} {what}{sub} {of}{within}"));
+        let within = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        draft.title = Some(match name {
+            Some(name) => format!("{action} {what}{sub} {name}{within}"),
+            None => format!("{action} all {what}{within}"),
+        });
         let is_service = SERVICES.contains(&self.resource.as_str());
         draft.labels = labels([
             ("service", name.filter(|_| is_service).map(str::to_owned)),

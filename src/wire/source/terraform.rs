@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{
     Dialect, Post, Source, Verbs,
@@ -98,27 +97,11 @@ struct Run {
 }
 
 fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
-    let run = match plan(post.body) {
-        Some(plan) => plan?.run(),
-        None => Stream::read(post.body)?.run(),
+    let run = match Stream::read(post.body) {
+        Some(stream) => stream.run(),
+        None => Plan::read(post.body)?.run(),
     };
     Ok(settle(run.changes(post)))
-}
-
-/// The body as a plan; `None` where it is a stream of lines, or nothing.
-fn plan(body: &[u8]) -> Option<Result<Plan, Refused>> {
-    let first = body.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
-    let is_event = serde_json::from_slice::<Line>(first).is_ok_and(|line| line.module.0.is_some());
-    (!is_event).then(|| {
-        let plan: Plan = whole(body)?;
-        if plan.format_version.0.is_none() {
-            return Err(Refused::new(
-                "format_version",
-                "is missing: want `show -json` or `-json` output",
-            ));
-        }
-        Ok(plan)
-    })
 }
 
 /// A plan as `show -json` writes it.
@@ -150,6 +133,18 @@ struct PlannedChange {
 }
 
 impl Plan {
+    fn read(body: &[u8]) -> Result<Self, Refused> {
+        let want = "want the output of `show -json` or of `apply -json`";
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Refused { field: None, reason: want.to_owned() });
+        }
+        let plan: Self = whole(body)?;
+        if plan.format_version.0.is_none() {
+            return Err(Refused::new("format_version", format!("is missing: {want}")));
+        }
+        Ok(plan)
+    }
+
     fn run(self) -> Run {
         let mut touched = BTreeMap::new();
         for change in self.resource_changes.unwrap_or_default() {
@@ -260,23 +255,17 @@ struct Stream {
 }
 
 impl Stream {
-    /// Lines that are none of an event are left alone: a CI's log may have others in between.
-    fn read(body: &[u8]) -> Result<Self, Refused> {
-        let mut stream = Self::default();
-        let mut understood = 0;
+    /// The events of a body, if there are any. Lines that are none are left alone: a job's log may
+    /// have others in between.
+    fn read(body: &[u8]) -> Option<Self> {
+        let mut stream = None;
         for line in body.split(|byte| *byte == b'\n') {
-            let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
-            let Ok(line) = serde_json::from_value::<Line>(value) else { continue };
+            let Ok(line) = serde_json::from_slice::<Line>(line) else { continue };
             if line.module.0.is_some() {
-                understood += 1;
-                stream.hear(line);
+                stream.get_or_insert_with(Self::default).hear(line);
             }
         }
-        if understood == 0 {
-            let reason = "want the output of `terraform show -json` or `apply -json`".to_owned();
-            return Err(Refused { field: None, reason });
-        }
-        Ok(stream)
+        stream
     }
 
     fn hear(&mut self, line: Line) {
