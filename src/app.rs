@@ -156,7 +156,9 @@ fn retention(store: &config::Store) -> Option<Retention> {
 fn admission(config: &Config) -> anyhow::Result<Admission> {
     let tokens = config.server.token_file.as_deref().map(Tokens::load).transpose()?;
     let body_bytes_max = config.server.body_bytes_max;
-    Ok(Admission { tokens, body_bytes_max, doors: config.doors.clone() })
+    let own = config.own_sources.clone().into_iter();
+    let own = own.map(|(name, source)| (name, Arc::new(source))).collect();
+    Ok(Admission { tokens, body_bytes_max, doors: config.doors.clone(), own })
 }
 
 /// Opens a listener.

@@ -25,7 +25,7 @@ use crate::{
     problem::Problem,
     rules::RuleSet,
     topology,
-    wire::signature::Verifier,
+    wire::{signature::Verifier, source::Own},
 };
 
 pub use self::file::read_rule_files;
@@ -47,6 +47,8 @@ pub struct Config {
     pub service_graph: Option<topology::Settings>,
     /// The sources that come in by secrets of their own.
     pub doors: BTreeMap<String, Verifier>,
+    /// The sources that it describes itself.
+    pub own_sources: BTreeMap<String, Own>,
 }
 
 /// How the daemon is reached.
@@ -121,6 +123,7 @@ impl Default for Config {
             feeds: Vec::new(),
             service_graph: None,
             doors: BTreeMap::new(),
+            own_sources: BTreeMap::new(),
         }
     }
 }

@@ -189,6 +189,9 @@ pub(super) struct Normalise {
     /// When it comes, instead of now
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(super) received: Option<Time>,
+    /// The configuration, for a source that it describes as [[source]]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// Measure answers on recorded incidents.

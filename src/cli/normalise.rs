@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     args::{Format, Normalise},
     out::{Outcome, print, print_json},
+    serve::load_config,
     text::say_count,
 };
 use crate::{
@@ -26,12 +27,18 @@ use crate::{
 
 pub(super) fn normalise(args: &Normalise, format: Format) -> anyhow::Result<Outcome> {
     let (Some(name), Some(file)) = (&args.source, &args.file) else { return list(format) };
-    let source = find(name)?;
+    let own = match &args.config {
+        Some(config) => load_config(Some(config))?.own_sources.remove(name),
+        None => None,
+    };
     let body = read(file)?;
     let headers: Headers = args.headers.iter().cloned().collect();
     let received = args.received.unwrap_or_else(clock::now);
     let post = Post { headers: &headers, query: &args.query, body: &body, received };
-    let told = Told::from(source.normalise(&post));
+    let told = Told::from(match own {
+        Some(own) => own.normalise(&post),
+        None => find(name)?.normalise(&post),
+    });
     match format {
         Format::Json => print_json(&told)?,
         Format::Text => print(&page(&told))?,

@@ -10,7 +10,11 @@ use chrono::TimeDelta;
 use reqwest::Url;
 use toml::Spanned;
 
-use super::{Config, REFUSAL_HINT, Server, Store, catalog::read_catalog, sources::read_sources};
+use super::{
+    Config, REFUSAL_HINT, Server, Store,
+    catalog::read_catalog,
+    sources::{read_own, read_sources},
+};
 use crate::{
     correlate::{Model, Settings},
     document::{Document, Section},
@@ -24,8 +28,8 @@ use crate::{
 
 /// A feed that is heard more often than this needs no watching.
 const FEED_EVERY_MIN: TimeDelta = TimeDelta::seconds(10);
-/// A feed's name is a label of metrics, and part of a path.
-const FEED_NAME_MAX: usize = 64;
+/// The name of a feed or a source is a label of metrics, and part of a path.
+pub(super) const NAME_MAX: usize = 64;
 
 /// Name and text of a file.
 pub(super) type File = (String, String);
@@ -46,7 +50,8 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     store.retention = check_retention(&document, retention, &settings);
     let notify = read_notify(root.section("notify"), base);
     let feeds = read_feeds(&mut root);
-    let doors = read_sources(root.section("sources"), base);
+    let mut doors = read_sources(root.section("sources"), base);
+    let own_sources = read_own(&mut root, base, &mut doors);
     let rule_files = read_rules(root.section("rules"), base);
     let named = read_catalog(root.section("catalog"), base);
     root.finish();
@@ -62,7 +67,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     }
     let model = Model { mapping, rules, catalog, settings };
     let service_graph = named.service_graph;
-    Ok(Config { server, store, model, notify, feeds, doors, service_graph })
+    Ok(Config { server, store, model, notify, feeds, service_graph, doors, own_sources })
 }
 
 fn read_server(mut section: Section<'_>, base: &Path) -> Server {
@@ -216,7 +221,7 @@ fn read_feed(mut section: Section<'_>) -> Option<Expected> {
 
 fn parse_feed_name(text: &str) -> Result<FeedName, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
-    if text.is_empty() || text.len() > FEED_NAME_MAX || !text.chars().all(fine) {
+    if text.is_empty() || text.len() > NAME_MAX || !text.chars().all(fine) {
         return Err(format!("{text:?} cannot be the name of a feed"));
     }
     Ok(FeedName(text.to_owned()))

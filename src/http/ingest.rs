@@ -1,6 +1,6 @@
 //! What is posted: made into events, handed to the log, and acknowledged when it is durable.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::Serialize;
 use warp::{
@@ -19,11 +19,45 @@ use crate::{
     metrics::Taken,
     store::{Appended, Seq},
     wire::{
-        Item, Normalised, Rejected,
+        Item, Normalised, Refused, Rejected,
         signature::{Verdict, Verifier},
-        source::{Dialect, Headers, Post, Source},
+        source::{Dialect, Headers, Own, Post, Source},
     },
 };
+
+/// Whose post it is.
+#[derive(Clone, Debug)]
+pub(super) enum Poster {
+    /// A source of the table.
+    Known(&'static Source),
+    /// One that the configuration describes.
+    Own(Arc<Own>),
+}
+
+impl Poster {
+    /// What it is counted under.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Known(source) => source.name,
+            Self::Own(own) => &own.name,
+        }
+    }
+
+    /// In whose words it is answered.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Known(source) => source.dialect,
+            Self::Own(_) => Dialect::Own,
+        }
+    }
+
+    fn normalise(&self, post: &Post<'_>) -> Result<Normalised, Refused> {
+        match self {
+            Self::Known(source) => source.normalise(post),
+            Self::Own(own) => own.normalise(post),
+        }
+    }
+}
 
 /// What is said to the sender.
 #[derive(Serialize)]
@@ -47,21 +81,21 @@ const REASONS_MAX: usize = 5;
 impl Api {
     pub(super) async fn ingest(
         &self,
-        source: &Source,
+        source: &Poster,
         request: Request,
         admission: &Admission,
     ) -> Result<Response, ApiError> {
         let Request { headers: raw, query, body, method: _ } = request;
         let headers = readable(&raw);
         let post = Post { headers: &headers, query: &query, body: &[], received: clock::now() };
-        let entry = admission.entry(source.name, &raw, &post)?;
+        let entry = admission.entry(source.name(), &raw, &post)?;
         let body = capped(&raw, body, admission.body_bytes_max).await?;
         let post = Post { body: &body, received: clock::now(), ..post };
         entry.let_in(&post).inspect_err(|_| {
-            tracing::warn!(source = source.name, "a post was not let in");
+            tracing::warn!(source = source.name(), "a post was not let in");
         })?;
         let normalised = source.normalise(&post).inspect_err(|refused| {
-            tracing::warn!(source = source.name, %refused, "a post was refused");
+            tracing::warn!(source = source.name(), %refused, "a post was refused");
         })?;
         drop(body);
         let Normalised { mut items, rejected, mut ignored, endings, truncated } = normalised;
@@ -75,18 +109,18 @@ impl Api {
         let mut taken =
             Taken { ignored: ignored.len(), rejected: rejected.len(), ..Taken::default() };
         if items.is_empty() && !rejected.is_empty() {
-            self.parts.metrics.took(source.name, taken);
+            self.parts.metrics.took(source.name(), taken);
             return Err(ApiError::all_rejected(rejected));
         }
         let feeds = feeds(source, &items);
         let (appended, ids) = self.append(items, &mut taken).await?;
         self.parts.hearing.heard(feeds, clock::now());
-        self.parts.metrics.took(source.name, taken);
+        self.parts.metrics.took(source.name(), taken);
         let Taken { accepted, duplicates, ignored: ignored_count, rejected: _ } = taken;
         let Appended { seq: Seq(seq), late, new: _ } = appended;
         let ignored_because: BTreeSet<_> = ignored.into_iter().map(|one| one.reason).collect();
         let ignored_because = ignored_because.into_iter().take(REASONS_MAX).collect();
-        match source.dialect {
+        match source.dialect() {
             Dialect::Own => {
                 let ignored = ignored_count;
                 Ok(json(&Receipt {
@@ -103,7 +137,7 @@ impl Api {
             Dialect::Alertmanager if rejected.is_empty() => Ok(empty()),
             Dialect::Alertmanager => Err(ApiError::some_rejected(rejected)),
             Dialect::PagerDuty | Dialect::Datadog | Dialect::Grafana => Ok(foreign(
-                source.dialect,
+                source.dialect(),
                 seq,
                 ids.first().or(known_as.as_ref()).map(String::as_str),
             )),
@@ -111,9 +145,9 @@ impl Api {
     }
 
     /// Says what the sender will hardly read.
-    fn tell(&self, source: &Source, rejected: &[Rejected], truncated: u64) {
+    fn tell(&self, source: &Poster, rejected: &[Rejected], truncated: u64) {
         if let Some(Rejected { index, field, reason }) = rejected.first() {
-            let (source, count) = (source.name, rejected.len());
+            let (source, count) = (source.name(), rejected.len());
             tracing::warn!(source, count, index, field, reason, "things in a post were rejected");
         }
         if truncated > 0 {
@@ -206,7 +240,7 @@ fn unsigned(door: &Verifier) -> ApiError {
 }
 
 /// Whom a post is heard from.
-fn feeds(source: &Source, items: &[Item]) -> BTreeSet<FeedName> {
+fn feeds(source: &Poster, items: &[Item]) -> BTreeSet<FeedName> {
     let events = items.iter().flat_map(|item| &item.events);
-    events.filter_map(|event| FeedName::of(event, source.name)).collect()
+    events.filter_map(|event| FeedName::of(event, source.name())).collect()
 }

@@ -41,12 +41,17 @@ use warp::{
 
 use self::{
     body::Body,
+    ingest::Poster,
     reply::{ApiError, handshake},
-    route::{Target, target},
+    route::{Id, Target, target},
 };
 use crate::{
-    clock, engine::Handle, event::Time, hearing::Hearing, metrics::Metrics,
-    wire::signature::Verifier,
+    clock,
+    engine::Handle,
+    event::Time,
+    hearing::Hearing,
+    metrics::Metrics,
+    wire::{signature::Verifier, source::Own},
 };
 
 /// So many reads of the store or of the log run at once; more wait.
@@ -78,6 +83,8 @@ pub struct Admission {
     pub body_bytes_max: usize,
     /// The sources, by name, that come in by a secret of their own in a token's place.
     pub doors: BTreeMap<String, Verifier>,
+    /// The sources that the configuration describes, by name.
+    pub own: BTreeMap<String, Arc<Own>>,
 }
 
 /// Answers requests; cheap to clone.
@@ -121,36 +128,47 @@ impl Api {
 
     async fn answer(self, target: Target, request: Request) -> Response {
         let started = Instant::now();
-        let (route, source) = (target.route(), target.source(&request.method));
-        let response = match self.dispatch(target, request).await {
+        let admission = Arc::clone(&self.parts.admission.borrow());
+        let (route, source) = (target.route(), target.source(&request.method, &admission));
+        let response = match self.dispatch(target, source.as_ref(), request, &admission).await {
             Ok(response) => response,
-            Err(error) => match source {
-                Some(source) => error.in_dialect(source.dialect),
+            Err(error) => match &source {
+                Some(source) => error.in_dialect(source.dialect()),
                 None => error.into_response(),
             },
         };
         let code = response.status().as_u16();
         self.parts.metrics.http_answered(route, code, started.elapsed());
         if let Some(source) = source {
-            self.parts.metrics.ingest_answered(source.name, code, started.elapsed());
+            self.parts.metrics.ingest_answered(source.name(), code, started.elapsed());
         }
         response
     }
 
-    async fn dispatch(&self, target: Target, request: Request) -> Result<Response, ApiError> {
-        if matches!(target, Target::Unknown) {
+    async fn dispatch(
+        &self,
+        target: Target,
+        source: Option<&Poster>,
+        request: Request,
+        admission: &Admission,
+    ) -> Result<Response, ApiError> {
+        let unknown = match &target {
+            Target::Unknown => true,
+            Target::Own(Id(name)) => !admission.own.contains_key(name),
+            _ => false,
+        };
+        if unknown {
             return Err(ApiError::not_found("there is nothing at this path"));
         }
         let methods = target.methods();
         if !methods.contains(&request.method) {
             return Err(ApiError::method_not_allowed(methods));
         }
-        let admission = Arc::clone(&self.parts.admission.borrow());
         if request.method == Method::OPTIONS {
             return Ok(handshake(request.headers.get("webhook-request-origin")));
         }
-        if let Some(source) = target.source(&request.method) {
-            return self.ingest(source, request, &admission).await;
+        if let Some(source) = source {
+            return self.ingest(source, request, admission).await;
         }
         if let (Some(tokens), false) = (&admission.tokens, target.is_open()) {
             tokens.admit(&request.headers)?;

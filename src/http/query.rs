@@ -80,7 +80,7 @@ impl Api {
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
             Target::Reload => self.reload().await,
-            Target::Source(_) | Target::Heartbeat(_) | Target::Unknown => {
+            Target::Source(_) | Target::Own(_) | Target::Heartbeat(_) | Target::Unknown => {
                 Err(ApiError::not_found("nothing is asked for here"))
             }
         }
@@ -149,6 +149,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::Impact(_) => Some(&[&MOMENT]),
         Target::Feeds | Target::Catalog => Some(&[]),
         Target::Source(_)
+        | Target::Own(_)
         | Target::AlertmanagerStatus
         | Target::Heartbeat(_)
         | Target::Metrics

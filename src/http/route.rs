@@ -9,6 +9,7 @@ use warp::{
     http::Method,
 };
 
+use super::{Admission, ingest::Poster};
 use crate::wire::source::{Source, Verbs};
 
 /// What a path stands for.
@@ -16,6 +17,8 @@ use crate::wire::source::{Source, Verbs};
 pub(super) enum Target {
     /// A source's address, at which nothing else is done.
     Source(&'static Source),
+    /// What may be the address of a source that the configuration describes.
+    Own(Id),
     AlertmanagerStatus,
     Changes,
     Change(Id),
@@ -108,6 +111,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .boxed()
         .or(sources.boxed())
         .unify()
+        .or(warp::path!("webhooks" / Id).map(Target::Own).boxed())
+        .unify()
         .or(incidents.boxed())
         .unify()
         .or(ops.boxed())
@@ -122,6 +127,7 @@ impl Target {
     pub(super) fn route(&self) -> &'static str {
         match self {
             Self::Source(source) => source.paths.first().copied().unwrap_or("unknown"),
+            Self::Own(_) => "/webhooks/{source}",
             Self::AlertmanagerStatus => "/api/v2/status",
             Self::Changes => "/api/v1/changes",
             Self::Change(_) => "/api/v1/changes/{id}",
@@ -150,6 +156,7 @@ impl Target {
                 Verbs::PostOrPut => &[Method::POST, Method::PUT],
                 Verbs::PostAndHandshake => &[Method::OPTIONS, Method::POST],
             },
+            Self::Own(_) => &[Method::POST, Method::PUT],
             Self::Heartbeat(_) => &[Method::POST],
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
             Self::Reload => &[Method::POST, Method::PUT],
@@ -171,11 +178,13 @@ impl Target {
     }
 
     /// Whose events are posted here, if this posts any.
-    pub(super) fn source(&self, method: &Method) -> Option<&'static Source> {
+    pub(super) fn source(&self, method: &Method, admission: &Admission) -> Option<Poster> {
         match self {
-            Self::Source(source) => (method != Method::OPTIONS).then_some(source),
+            Self::Source(source) => (method != Method::OPTIONS).then_some(Poster::Known(source)),
+            Self::Own(Id(name)) => admission.own.get(name).cloned().map(Poster::Own),
             Self::Changes | Self::Alerts => {
-                (method == Method::POST).then(|| Source::at(self.route())).flatten()
+                let source = Source::at(self.route()).filter(|_| method == Method::POST);
+                source.map(Poster::Known)
             }
             Self::AlertmanagerStatus
             | Self::Change(_)

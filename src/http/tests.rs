@@ -89,7 +89,12 @@ impl Daemon {
         let hearing = Arc::new(Hearing::new(Arc::clone(&records), expected, an_hour_ago).unwrap());
         let contract: Arc<dyn State> = Arc::<SqliteState>::clone(&state);
         let (models, model) = watch::channel(model);
-        let admission = Admission { tokens, body_bytes_max: BODY_MAX, doors: BTreeMap::new() };
+        let admission = Admission {
+            tokens,
+            body_bytes_max: BODY_MAX,
+            doors: BTreeMap::new(),
+            own: BTreeMap::new(),
+        };
         let (admissions, admission) = watch::channel(Arc::new(admission));
         let (reload, reloads) = mpsc::channel(1);
         let api = Api::new(Parts {

@@ -313,13 +313,29 @@ impl Daemon {
         }
     }
 
-    /// HTTP/1.0: one exchange a connection, which ends with the reply.
+    /// Posts what a source sent, with its headers, each as `Name: value`.
+    pub(crate) fn post_as_sent(&self, path: &str, headers: &[&str], body: &str) -> Reply {
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        self.exchange_with("POST", path, &headers, body).unwrap()
+    }
+
     fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+        self.exchange_with(method, path, "", body)
+    }
+
+    /// HTTP/1.0: one exchange a connection, which ends with the reply.
+    fn exchange_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<Reply> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         let token = self.token.as_deref().unwrap_or_default();
         write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len())?;
-        write!(stream, "Authorization: Bearer {token}\r\n\r\n{body}")?;
+        write!(stream, "{headers}Authorization: Bearer {token}\r\n\r\n{body}")?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
         Reply::parse(&bytes).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))

@@ -59,4 +59,6 @@ mod rust_text;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod topology;

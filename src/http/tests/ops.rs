@@ -69,8 +69,9 @@ async fn who_may_come_in_and_with_how_much_may_change() {
     let file = dir.path().join("tokens");
     fs::write(&file, "a-token").unwrap();
     let admission = |tokens| {
-        let doors = BTreeMap::new();
-        daemon.admissions.send_replace(Arc::new(Admission { tokens, body_bytes_max: 3, doors }))
+        let (doors, own) = (BTreeMap::new(), BTreeMap::new());
+        let admission = Admission { tokens, body_bytes_max: 3, doors, own };
+        daemon.admissions.send_replace(Arc::new(admission))
     };
     admission(Some(Tokens::load(&file).unwrap()));
     daemon.get("/api/v1/incidents").await.problem(401);

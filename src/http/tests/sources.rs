@@ -40,7 +40,7 @@ fn guard(daemon: &Daemon, source: &str, secrets: &str, token: Option<&str>) {
         std::fs::write(file.path(), token).unwrap();
         Tokens::load(file.path()).unwrap()
     });
-    let admission = Admission { tokens, body_bytes_max: 1 << 20, doors };
+    let admission = Admission { tokens, body_bytes_max: 1 << 20, doors, own: BTreeMap::new() };
     daemon.admissions.send_replace(Arc::new(admission));
 }
 
@@ -129,4 +129,70 @@ async fn every_address_of_the_table_takes_posts_and_refuses_what_is_damaged() {
     }
     let stored = daemon.get("/api/v1/changes").await.ok();
     assert_eq!(stored["changes"], Value::from(Vec::<Value>::new()));
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+#[tokio::test]
+async fn pagerdutys_clients_hear_exactly_202_and_400_for_nothing() {
+    let daemon = Daemon::start();
+    let change = json!({"routing_key": KEY, "payload": {"summary": "Deployed 7"}}).to_string();
+    let reply = send(&daemon, "/v2/change/enqueue", &[], &change).await;
+    assert_eq!((reply.status.as_u16(), &reply.body["status"]), (202, &json!("success")));
+    let alert = json!({"routing_key": KEY, "event_action": "trigger", "dedup_key": "a",
+        "payload": {"summary": "Full", "source": "x", "severity": "error"}});
+    let reply = send(&daemon, "/v2/enqueue", &[], &alert.to_string()).await;
+    assert_eq!((reply.status.as_u16(), &reply.body["dedup_key"]), (202, &json!("a")));
+    for (path, body) in [("/v2/enqueue", ""), ("/v2/change/enqueue", "{}")] {
+        let reply = send(&daemon, path, &[], body).await;
+        assert_eq!((reply.status.as_u16(), &reply.body["status"]), (400, &json!("invalid event")));
+        assert_ne!(reply.body["errors"], json!([]), "the reason is told");
+    }
+    guard(&daemon, "pagerduty_changes", KEY, Some("token"));
+    assert_eq!(send(&daemon, "/v2/change/enqueue", &[], &change).await.status.as_u16(), 202);
+    let other = change.replace(KEY, "R1");
+    assert_eq!(send(&daemon, "/v2/change/enqueue", &[], &other).await.status.as_u16(), 401);
+}
+
+#[tokio::test]
+async fn datadogs_and_grafanas_clients_hear_what_they_know() {
+    let daemon = Daemon::start();
+    let event = json!({"title": "Deployed 7", "text": "x"}).to_string();
+    let reply = send(&daemon, "/api/v1/events", &[], &event).await;
+    assert_eq!((reply.status.as_u16(), &reply.body["status"]), (202, &json!("ok")));
+    assert_eq!(reply.body["event"]["id"], 1);
+    let annotation = json!({"text": "Deployed 7", "time": 1_677_164_760_000_i64}).to_string();
+    let reply = send(&daemon, "/api/annotations", &[], &annotation).await.ok();
+    assert_eq!(reply["message"], "Annotation added");
+    assert!(reply["id"].is_u64(), "{reply}");
+    let reply = send(&daemon, "/api/annotations", &[], "{}").await;
+    assert_eq!(reply.status.as_u16(), 400);
+    assert!(reply.body["message"].as_str().unwrap().contains("text is missing"), "{}", reply.body);
+    let reply = send(&daemon, "/api/v1/events", &[], "[]").await;
+    assert_eq!(reply.status.as_u16(), 400);
+    assert!(reply.body["errors"].is_array(), "{}", reply.body);
+    guard(&daemon, "datadog", "dd-key", None);
+    assert_eq!(send(&daemon, "/api/v1/events", &[], &event).await.status.as_u16(), 401);
+    let reply = send(&daemon, "/api/v1/events?api_key=dd-key", &[], &event).await;
+    assert_eq!(reply.status.as_u16(), 202);
+    let reply = send(&daemon, "/api/v1/events", &[("dd-api-key", "dd-key")], &event).await;
+    assert_eq!(reply.status.as_u16(), 202);
+}
+
+#[tokio::test]
+async fn cloudevents_ask_first_and_grafana_may_put() {
+    let daemon = Daemon::start();
+    let ask = warp::test::request().method("OPTIONS").path("/events");
+    let reply = daemon.send(ask.header("webhook-request-origin", "events.example.com")).await;
+    assert_eq!(reply.headers["webhook-allowed-origin"], "events.example.com");
+    assert_eq!(
+        (reply.status.as_u16(), &reply.headers["webhook-allowed-rate"]),
+        (200, &"*".parse().unwrap())
+    );
+    let put = warp::test::request().method("PUT").path("/webhooks/grafana");
+    daemon.send(put.body(json!({"version": "1", "alerts": []}).to_string())).await.ok();
+    let put = warp::test::request().method("PUT").path("/webhooks/github");
+    daemon.send(put).await.problem(405);
+    let ask = warp::test::request().method("OPTIONS").path("/webhooks/github");
+    daemon.send(ask).await.problem(405);
 }

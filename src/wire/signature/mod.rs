@@ -92,7 +92,7 @@ impl Scheme {
     }
 
     /// The words for schemes in a configuration.
-    pub const WORDS: [&'static str; 11] = [
+    pub const WORDS: [&'static str; 14] = [
         "github",
         "gitlab",
         "flux",
@@ -104,11 +104,20 @@ impl Scheme {
         "routing_key",
         "bearer",
         "basic",
+        "hmac_sha256",
+        "hmac_sha512",
+        "token",
     ];
 
-    /// The scheme that a word stands for.
-    pub fn parse(word: &str) -> Option<Self> {
+    /// The scheme that a word stands for; `header` is where the last three of them are.
+    pub fn parse(word: &str, header: Option<&str>) -> Option<Self> {
+        let own = |hash| {
+            header.map(|header| Self::Hmac { header: header.to_ascii_lowercase().into(), hash })
+        };
         Some(match word {
+            "hmac_sha256" => own(Hash::Sha256)?,
+            "hmac_sha512" => own(Hash::Sha512)?,
+            "token" => Self::Token(header?.to_ascii_lowercase().into()),
             "github" => Self::GITHUB,
             "gitlab" => Self::GITLAB_TOKEN,
             "flux" => Self::FLUX,
@@ -170,6 +179,9 @@ impl Scheme {
             },
             // What follows may be meant for the daemon itself, so that it is not wrong yet.
             Self::Query(name) => secrets.known(post.asks(name)),
+            // PagerDuty's clients try by an empty body whether this is PagerDuty, and want it refused
+            // for what it lacks: nothing is let in by it.
+            Self::RoutingKey if post.body.is_empty() => Verdict::Good,
             Self::RoutingKey => secrets.known(routing_key(post.body).as_deref()),
             Self::Bearer => secrets.known(authorization(post, "bearer")),
             Self::Basic => {

@@ -103,15 +103,17 @@ fn what_is_no_signature_is_wrong_and_an_empty_one_is_none() {
 fn a_routing_key_vouches_for_the_body_that_it_stands_in() {
     let told = |body| verdict(Scheme::RoutingKey, "R0", &[], body, NOW);
     assert_eq!(told(r#"{"event_action": "trigger", "routing_key": "R0"}"#), Verdict::Good);
-    for body in [r#"{"routing_key": "R1"}"#, r#"{"routing_key": 0}"#, "{}", "R0", ""] {
+    for body in [r#"{"routing_key": "R1"}"#, r#"{"routing_key": 0}"#, "{}", "R0"] {
         assert_eq!(told(body), Verdict::Absent, "{body}");
     }
 }
 
 #[test]
 fn words_for_schemes_are_read_and_secrets_never_shown() {
-    assert!(Scheme::WORDS.iter().all(|word| Scheme::parse(word).is_some()));
-    assert_eq!(Scheme::parse("none"), None);
+    assert!(Scheme::WORDS.iter().all(|word| Scheme::parse(word, Some("X-Own")).is_some()));
+    assert_eq!(Scheme::parse("none", None), None);
+    assert_eq!(Scheme::parse("token", None), None, "a token is in some header");
+    assert_eq!(Scheme::parse("token", Some("X-Own")), Some(Scheme::token("x-own")));
     let mut secrets = Secrets::default();
     assert!(!secrets.add(" \n"), "no secret is none");
     assert!(secrets.add("hunter2\nhunter3"));

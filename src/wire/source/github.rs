@@ -58,6 +58,7 @@ struct Repository {
     full_name: Text,
     default_branch: Text,
     pushed_at: Stamp,
+    html_url: Text,
 }
 
 #[derive(Default, Deserialize)]
@@ -236,6 +237,7 @@ impl Raw {
 
     /// What a deployment says in both of its events.
     fn deployed(&mut self, status: Status) -> Result<Draft, Left> {
+        let page = self.repository.as_ref().and_then(|repository| repository.html_url.0.clone());
         let (repository, mut labels) = self.repository()?;
         let deployment = need("deployment", self.deployment.take())?;
         let id = need("deployment.id", deployment.id.0)?;
@@ -259,7 +261,7 @@ impl Raw {
         draft.labels = labels;
         draft.actor = login(deployment.creator);
         draft.revision = deployment.sha.0;
-        draft.url = Some(format!("https://github.com/{repository}/deployments"));
+        draft.url = page.map(|page| format!("{page}/deployments"));
         Ok(draft)
     }
 

@@ -11,16 +11,30 @@
 //! as `other`, with its word in the label `kind_as_sent`. Ids of changes begin with the source's name
 //! and tie the reports of one change together, and no value of a secret is kept.
 
+mod alertmanager_events;
+mod argocd;
 mod atlantis;
 mod buildkite;
+mod cdevents;
+mod cloudevents;
 mod cloudtrail;
+mod datadog;
 mod draft;
+mod flagger;
+mod flux;
 mod github;
+mod gitlab;
+mod grafana;
+mod grafana_annotations;
 mod hcp_terraform;
 mod jenkins;
+mod json_alert;
 mod kubernetes_audit;
 mod launchdarkly;
 mod ours;
+mod own;
+mod pagerduty_changes;
+mod pagerduty_events;
 mod place;
 mod post;
 mod terraform;
@@ -31,6 +45,7 @@ mod written;
 mod tests;
 
 pub use self::{
+    own::{Makes, Origin, Own},
     post::{Headers, Post},
     told::Told,
 };
@@ -95,7 +110,20 @@ pub enum Dialect {
 pub static SOURCES: &[Source] = &[
     ours::ALERTMANAGER,
     ours::ALERTMANAGER_API,
+    alertmanager_events::SOURCE,
+    grafana::SOURCE,
+    pagerduty_events::SOURCE,
+    json_alert::SOURCE,
     github::SOURCE,
+    gitlab::SOURCE,
+    argocd::SOURCE,
+    flux::SOURCE,
+    flagger::SOURCE,
+    cdevents::SOURCE,
+    cloudevents::SOURCE,
+    pagerduty_changes::SOURCE,
+    datadog::SOURCE,
+    grafana_annotations::SOURCE,
     terraform::SOURCE,
     hcp_terraform::SOURCE,
     atlantis::SOURCE,

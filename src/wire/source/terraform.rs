@@ -292,9 +292,8 @@ impl Stream {
         let applied = self.operation.as_deref().filter(|operation| *operation != "plan");
         let operation = match applied {
             Some("destroy") => "destroy",
-            Some(_) => "apply",
             None if self.begun.is_empty() => "plan",
-            None => "apply",
+            Some(_) | None => "apply",
         };
         let status = match (operation, self.failed, applied) {
             (_, true, _) => Status::Failed,

@@ -76,6 +76,20 @@ fn every_payload_becomes_exactly_its_golden() {
     }
 }
 
+/// What stands for a secret in payloads is `hunter2`, and base64 of it.
+#[test]
+fn no_secret_of_a_payload_is_kept() {
+    let holds = |path: &PathBuf| {
+        let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        text.contains("hunter2") || text.contains("aHVudGVyMg")
+    };
+    let all: Vec<_> = files(&folder()).iter().flat_map(|source| files(source)).collect();
+    let (goldens, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        all.into_iter().partition(|path| path.to_string_lossy().ends_with(GOLDEN));
+    assert!(others.iter().filter(|path| holds(path)).count() >= 8, "payloads hold no secrets");
+    assert_eq!(goldens.into_iter().filter(holds).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
 #[test]
 fn every_folder_of_payloads_is_a_source() {
     for path in files(&folder()) {
@@ -216,6 +230,109 @@ proptest! {
                 let post = Post { headers: &headers, query: &[], body, received: received() };
                 drop(source.normalise(&post));
             }
+        }
+    }
+}
+
+/// One that the configuration could describe.
+fn own(makes: Makes, fields: &[(&'static str, &str)]) -> Own {
+    let origin = |text: &str| vec![Origin::parse(text).unwrap()];
+    Own {
+        name: "acme".to_owned(),
+        makes,
+        each: None,
+        only: Labels::default(),
+        fields: fields.iter().map(|(field, text)| (*field, origin(text))).collect(),
+        labels: vec![("team".to_owned(), Origin::parse("/team").unwrap())],
+        words: [("GO", "started"), ("DONE", "succeeded")].into_iter().collect(),
+    }
+}
+
+fn told_by(own: &Own, body: &Value) -> Value {
+    let (headers, body) = (Headers::default(), body.to_string());
+    let body = body.as_bytes();
+    let post = Post { headers: &headers, query: &[], body, received: received() };
+    json!(Told::from(own.normalise(&post)))
+}
+
+#[test]
+fn any_json_becomes_a_change_by_pointers() {
+    let mut own = own(
+        Makes::Changes,
+        &[
+            ("id", "/id"),
+            ("title", "/what/name"),
+            ("kind", "/kind"),
+            ("status", "/state"),
+            ("service", "/apps"),
+            ("environment", "production"),
+            ("started_at", "/at"),
+        ],
+    );
+    own.only.insert("/type", "deploy");
+    let body = json!({"type": "deploy", "id": 7, "what": {"name": "x 7"}, "kind": "flag",
+        "state": "GO", "apps": ["a", "b"], "team": "blue", "at": 1_795_168_800});
+    let change = &told_by(&own, &body)["items"][0]["events"][0];
+    let want = json!({"type": "change", "id": "acme:7", "title": "x 7", "kind": "feature_flag",
+        "status": "started", "at": "2026-11-20T10:00:00Z", "started_at": "2026-11-20T10:00:00Z",
+        "labels": {"service": ["a", "b"], "environment": "production", "team": "blue"}});
+    assert_eq!(*change, want);
+    let mut other = body.clone();
+    other["type"] = json!("build");
+    let ignored = json!([{"index": 0, "reason": "/type says \"build\""}]);
+    assert_eq!(told_by(&own, &other)["ignored"], ignored);
+    let mut odd = body.clone();
+    (odd["kind"], odd["state"]) = (json!("valve"), json!("HALF"));
+    let told = &told_by(&own, &odd)["items"][0];
+    assert_eq!(told["events"][0]["kind"], "other");
+    let remarks = json!([
+        "\"valve\" is no kind that is known: it is taken as other",
+        "\"HALF\" is no status that is known: it is taken as started"
+    ]);
+    assert_eq!(told["remarks"], remarks);
+    let missing = told_by(&own, &json!({"type": "deploy"}));
+    assert_eq!(missing["rejected"][0]["field"], "title");
+    own.each = Some("/all".to_owned());
+    let told = told_by(&own, &json!({"all": [body, other]}));
+    assert_eq!(
+        (told["items"].as_array().unwrap().len(), &told["ignored"][0]["index"]),
+        (1, &json!(1))
+    );
+    assert_eq!(told_by(&own, &json!({"all": 1}))["refused"]["field"], "/all");
+}
+
+#[test]
+fn any_json_becomes_an_alert_that_its_id_ends() {
+    let own = own(
+        Makes::Alerts,
+        &[("id", "/key"), ("alertname", "/rule"), ("status", "/state"), ("starts_at", "/since")],
+    );
+    let firing =
+        json!({"key": "k", "rule": "Full", "state": "bad", "since": "2026-11-20T10:00:00Z"});
+    let alert = &told_by(&own, &firing)["items"][0]["events"][0];
+    let labels = json!({"alertname": "Full", "id": "k", "source": "acme"});
+    assert_eq!((&alert["labels"], &alert["starts_at"]), (&labels, &json!("2026-11-20T10:00:00Z")));
+    let ends = &told_by(&own, &json!({"key": "k", "rule": "Full", "state": "OK"}))["ends"];
+    let labels = json!({"id": "k", "source": "acme"});
+    assert_eq!(*ends, json!([{"labels": labels, "at": "2026-11-27T00:00:00Z", "id": "k"}]));
+}
+
+#[test]
+fn a_pointer_is_told_from_a_text() {
+    assert_eq!(Origin::parse("/a~1b"), Ok(Origin::Pointer("/a~1b".to_owned())));
+    assert_eq!(Origin::parse("deploy"), Ok(Origin::Fixed("deploy".to_owned())));
+    for wrong in ["/a~b", "/~", "/a~2"] {
+        assert!(Origin::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_json_makes_a_mapping_panic(body in any_json()) {
+        for makes in [Makes::Changes, Makes::Alerts] {
+            let fields: Vec<_> = makes.fields().iter().map(|field| (*field, "/a")).collect();
+            told_by(&own(makes, &fields), &body);
+            told_by(&own(makes, &fields), &json!([{"a": body}]));
         }
     }
 }

@@ -77,7 +77,11 @@ impl From<Item> for ToldItem {
 
 fn remarks(event: &Event) -> Vec<String> {
     let Event::Change(report) = event else { return Vec::new() };
-    let told = [(KIND_AS_SENT, "kind", "other"), ("action_as_sent", "action", "update")];
+    let told = [
+        (KIND_AS_SENT, "kind", "other"),
+        ("action_as_sent", "action", "update"),
+        ("status_as_sent", "status", report.status.word()),
+    ];
     let told = told.into_iter().filter_map(|(label, what, made)| {
         let word = report.labels.first(label)?;
         Some(format!("{word:?} is no {what} that is known: it is taken as {made}"))
