@@ -33,6 +33,8 @@ mod feeds;
 #[cfg(test)]
 mod founding;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod import;
