@@ -21,6 +21,7 @@ use crate::{
     problem::nearest,
     wire::{
         Ending, Ignored, Rejected,
+        signature::Scheme,
         source::{Headers, Post, SOURCES, Source, Told},
     },
 };
@@ -78,7 +79,7 @@ fn list(format: Format) -> anyhow::Result<Outcome> {
 }
 
 fn schemes(source: &Source) -> Vec<String> {
-    source.schemes.iter().map(|scheme| scheme.shown()).collect()
+    source.schemes.iter().map(Scheme::shown).collect()
 }
 
 fn described(source: &Source) -> Value {
@@ -99,7 +100,7 @@ fn paragraph(source: &Source) -> String {
     let mut text = format!("{name}: {about}\n");
     let mut line = |what: &str, told: &str| {
         if !told.is_empty() {
-            text.push_str(&format!("  {what:<11}{told}\n"));
+            text.extend(["  ", &format!("{what:<11}"), told, "\n"]);
         }
     };
     line("path", &paths.join(", "));

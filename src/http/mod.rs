@@ -43,7 +43,7 @@ use self::{
     body::Body,
     ingest::Poster,
     reply::{ApiError, handshake},
-    route::{Id, Target, target},
+    route::{Target, target},
 };
 use crate::{
     clock,
@@ -152,12 +152,7 @@ impl Api {
         request: Request,
         admission: &Admission,
     ) -> Result<Response, ApiError> {
-        let unknown = match &target {
-            Target::Unknown => true,
-            Target::Own(Id(name)) => !admission.own.contains_key(name),
-            _ => false,
-        };
-        if unknown {
+        if target.is_unknown(admission) {
             return Err(ApiError::not_found("there is nothing at this path"));
         }
         let methods = target.methods();

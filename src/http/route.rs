@@ -156,10 +156,10 @@ impl Target {
                 Verbs::PostOrPut => &[Method::POST, Method::PUT],
                 Verbs::PostAndHandshake => &[Method::OPTIONS, Method::POST],
             },
-            Self::Own(_) => &[Method::POST, Method::PUT],
+            Self::Own(_) | Self::Reload => &[Method::POST, Method::PUT],
             Self::Heartbeat(_) => &[Method::POST],
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
-            Self::Reload => &[Method::POST, Method::PUT],
+
             Self::AlertmanagerStatus
             | Self::Change(_)
             | Self::Incidents
@@ -203,6 +203,14 @@ impl Target {
             | Self::Reload
             | Self::Unknown => None,
         }
+    }
+
+    /// Whether nothing is there.
+    pub(super) fn is_unknown(&self, admission: &Admission) -> bool {
+        if let Self::Own(Id(name)) = self {
+            return !admission.own.contains_key(name);
+        }
+        matches!(self, Self::Unknown)
     }
 
     /// Whether it is answered without a token: what supervisors ask.

@@ -96,7 +96,7 @@ fn write_heads() {
             Some(source) => format!("\n{}{}", head(source), old.replace(rest, "")),
             None => rest.to_owned(),
         };
-        written.push_str(&format!("\n## {heading}\n{rest}"));
+        written.extend(["\n## ", heading, "\n", &rest]);
     }
     fs::write(document(), written).unwrap();
 }

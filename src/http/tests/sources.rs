@@ -25,8 +25,9 @@ fn release() -> String {
 fn sign(secret: &str, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body.as_bytes());
-    let digits = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    ["sha256=".to_owned(), digits].concat()
+    let digits = mac.finalize().into_bytes();
+    let digits: Vec<_> = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={}", digits.concat())
 }
 
 /// The source has these secrets from now on, and the daemon this token.
@@ -195,4 +196,13 @@ async fn cloudevents_ask_first_and_grafana_may_put() {
     daemon.send(put).await.problem(405);
     let ask = warp::test::request().method("OPTIONS").path("/webhooks/github");
     daemon.send(ask).await.problem(405);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_made_twice_tells_it_once() {
+    let daemon = Daemon::start();
+    let first = github(&daemon, "", "", &release()).await.ok();
+    let second = github(&daemon, "", "", &release()).await.ok();
+    assert_eq!((&first["accepted"], &second["accepted"]), (&json!(1), &json!(0)));
+    assert_eq!((&second["duplicates"], &second["ids"]), (&json!(1), &first["ids"]));
 }

@@ -302,7 +302,9 @@ impl fmt::Debug for Secrets {
 
 fn holds<M: Authenticator + KeyInit>(key: &[u8], parts: &[&[u8]], sent: &[u8]) -> bool {
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else { return false };
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.verify_slice(sent).is_ok()
 }
 
@@ -322,7 +324,7 @@ fn signed(hash: Hash, sent: &str, parts: &[&[u8]], secrets: &Secrets) -> Verdict
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let digits = digits.trim().as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

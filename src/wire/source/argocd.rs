@@ -101,7 +101,8 @@ struct Operation {
     message: Text,
     started_at: Stamp,
     finished_at: Stamp,
-    operation: Option<Asked>,
+    #[serde(rename = "operation")]
+    asked: Option<Asked>,
     sync_result: Option<Synced>,
 }
 
@@ -212,7 +213,7 @@ impl Raw {
             ("project", self.project.0),
             ("repository", self.source.and_then(|source| source.repository.0)),
         ]);
-        draft.actor = operation.operation.as_ref().and_then(Asked::actor);
+        draft.actor = operation.asked.as_ref().and_then(Asked::actor);
         draft.revision = revision;
         draft.url = self.url.0;
         draft.resources = operation.resources();
@@ -277,7 +278,7 @@ impl Operation {
     fn revision(&self) -> Option<String> {
         let synced = self.sync_result.as_ref();
         let synced = synced.and_then(|done| joined(&done.revision, done.revisions.as_ref()));
-        let asked = self.operation.as_ref().and_then(|asked| asked.sync.as_ref());
+        let asked = self.asked.as_ref().and_then(|asked| asked.sync.as_ref());
         synced.or_else(|| asked.and_then(|sync| joined(&sync.revision, sync.revisions.as_ref())))
     }
 

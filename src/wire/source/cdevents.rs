@@ -87,9 +87,8 @@ pub(super) fn meaning(data: &Value, post: &Post<'_>) -> Result<Item, Left> {
     let subject = need("subject", raw.subject)?;
     let type_name = need("context.type", context.type_name.0.clone())?;
     let words: Vec<_> = type_name.split('.').collect();
-    let (what, said) = match words[..] {
-        ["dev", "cdevents" | "cdeventsx", what, said, ..] => (what, said),
-        _ => return Err(Flaw::new("context.type", "is no type of CDEvents").into()),
+    let ["dev", "cdevents" | "cdeventsx", what, said, ..] = words[..] else {
+        return Err(Flaw::new("context.type", "is no type of CDEvents").into());
     };
     if what == "incident" {
         return Ok(incident(said, &context, subject)?.item(post.received)?);
@@ -116,6 +115,21 @@ fn version(purl: &str) -> Option<String> {
     let (_, version) = purl.rsplit_once('@')?;
     percent_decoded(version.split(['?', '#']).next()?, false)
 }
+
+/// What they are about alters nothing that runs.
+const NO_CHANGES: [&str; 11] = [
+    "approval",
+    "artifact",
+    "branch",
+    "build",
+    "change",
+    "repository",
+    "taskrun",
+    "testcaserun",
+    "testoutput",
+    "testsuiterun",
+    "ticket",
+];
 
 fn change(
     what: &str,
@@ -144,9 +158,7 @@ fn change(
         ("pipelinerun", _) => run(said, &source, &about, subject)?,
         ("change", "merged") => done(Kind::Other),
         ("artifact", "published") => done(Kind::Deploy),
-        ("change" | "artifact", _)
-        | ("repository" | "branch" | "taskrun" | "build" | "testcaserun" | "testsuiterun", _)
-        | ("testoutput" | "ticket" | "approval", _) => {
+        (what, _) if NO_CHANGES.contains(&what) => {
             return ignored(format!("{type_name} is no change of what runs"));
         }
         _ => {

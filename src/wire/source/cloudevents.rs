@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     event::{Kind, Status},
-    wire::{Item, Normalised, Refused, at_most_items_max, signature::Scheme, typed, whole},
+    wire::{
+        Item, Normalised, Refused, at_most_items_max, one_or_list, signature::Scheme, typed, whole,
+    },
 };
 
 pub(super) const SOURCE: Source = Source {
@@ -69,13 +71,7 @@ fn envelopes(post: &Post<'_>) -> Result<Vec<Value>, Refused> {
     if !media_type.starts_with("application/cloudevents") && post.headers.get("ce-id").is_some() {
         return binary(post).map(|event| vec![event]);
     }
-    match whole(post.body)? {
-        Value::Array(batch) => {
-            at_most_items_max(batch.len())?;
-            Ok(batch)
-        }
-        body => Ok(vec![body]),
-    }
+    one_or_list(post.body)
 }
 
 /// One whose attributes are headers, and whose data are the body.

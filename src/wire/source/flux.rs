@@ -77,7 +77,7 @@ fn meaning(reason: &str) -> Option<(Status, Kind, Action)> {
 }
 
 /// Keys come with the prefix of their group or without it.
-fn metadata(written: Labels) -> Labels {
+fn metadata(written: &Labels) -> Labels {
     written.iter().map(|(name, value)| (name.rsplit('/').next().unwrap_or(name), value)).collect()
 }
 
@@ -99,7 +99,7 @@ impl Raw {
             return ignored("nothing was altered");
         }
         let namespace = object.namespace.0.unwrap_or_default();
-        let said = metadata(self.metadata.unwrap_or_default());
+        let said = metadata(&self.metadata.unwrap_or_default());
         let first = |names: &[&str]| names.iter().find_map(|n| said.first(n).map(str::to_owned));
         let revision = first(&["originRevision", "revision"]);
         let key = revision.clone().unwrap_or_else(|| digest("", &message));
@@ -116,7 +116,9 @@ impl Raw {
             Some(first(&["summary"]).unwrap_or_else(|| format!("{kind_of_object} {name}{to}")));
         let from_flux = ["revision", "originRevision", "digest", "token", "summary"];
         let mut kept = said.clone();
-        from_flux.iter().for_each(|name| kept.remove(name));
+        for name in from_flux {
+            kept.remove(name);
+        }
         if !kept.has("service") {
             kept.insert_all("service", services(&kind_of_object, &name, &resources));
         }

@@ -114,7 +114,7 @@ fn item(alert: Value, post: &Post<'_>, endings: &mut Vec<Ending>) -> Result<Opti
     }
     let (starts_at, ended) = match (over, over_at.0) {
         (true, None) => (Stamp(None), Some(started)),
-        (true, Some(_)) | (false, Some(_)) => (started, Some(over_at)),
+        (_, Some(_)) => (started, Some(over_at)),
         (false, None) => (started, None),
     };
     let draft = AlertDraft {

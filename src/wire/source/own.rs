@@ -159,10 +159,7 @@ impl Own {
                 Refused::new(each, "is no list, and the configuration says `each` of it")
             })?;
         }
-        let things = match body {
-            Value::Array(list) => list,
-            one => vec![one],
-        };
+        let things = if let Value::Array(list) = body { list } else { vec![body] };
         at_most_items_max(things.len())?;
         Ok(things)
     }

@@ -82,7 +82,7 @@ fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
         return Err(Refused::new("event_action", "is missing"));
     };
     if action == "resolve" {
-        return raw.resolve(post);
+        return Ok(raw.resolve(post));
     }
     let item = match &*action {
         "trigger" => raw.trigger().and_then(|draft| Ok(draft.item(post.received)?)),
@@ -136,7 +136,7 @@ impl Raw {
         })
     }
 
-    fn resolve(mut self, post: &Post<'_>) -> Result<Normalised, Refused> {
+    fn resolve(mut self, post: &Post<'_>) -> Normalised {
         let mut normalised = Normalised::default();
         let stamp = self.payload.take().map(|payload| payload.timestamp).unwrap_or_default();
         match self.key() {
@@ -144,9 +144,9 @@ impl Raw {
                 let at = stamp.0.filter(|at| *at <= post.received).unwrap_or(post.received);
                 let id = self.dedup_key.0;
                 normalised.endings.push(Ending { labels, at, id });
-                Ok(normalised)
+                normalised
             }
-            Err(left) => Ok(settle([Err(left)])),
+            Err(left) => settle([Err(left)]),
         }
     }
 

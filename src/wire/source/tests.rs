@@ -133,6 +133,44 @@ fn what_the_address_says_fills_in_what_the_post_does_not() {
     assert!(ended.labels.is_empty(), "the report of the end says nothing but that");
 }
 
+/// What the folder's payload becomes.
+fn golden(source: &str, payload: &str) -> Value {
+    let path = folder().join(source).join(payload);
+    json!(told(Source::named(source).unwrap(), &headers_of(&path), &fs::read(&path).unwrap()))
+}
+
+#[test]
+fn two_versions_of_cdevents_tell_the_same() {
+    let [old, new] = ["0.4", "0.5"]
+        .map(|version| golden("cdevents", &format!("service-deployed-{version}.json")));
+    assert_eq!(old, new);
+}
+
+#[test]
+fn reports_of_one_change_have_one_id() {
+    for (source, reports) in [
+        ("github", &["deployment.json", "deployment-status-success.json"][..]),
+        ("gitlab", &["deployment-running.json", "deployment-success.json"]),
+        ("argocd", &["running.json", "succeeded.json"]),
+        ("flux", &["progressing.json", "succeeded.json"]),
+        ("flagger", &["progressing.json", "failed.json"]),
+        ("cdevents", &["pipelinerun-started-binary.json", "pipelinerun-finished.json"]),
+        ("cloudevents", &["tekton-started.json", "tekton-failed.json"]),
+    ] {
+        let ids: BTreeSet<_> =
+            reports.iter().map(|one| golden(source, one)["items"][0]["id"].to_string()).collect();
+        assert_eq!(ids.len(), 1, "{source}: {ids:?}");
+    }
+}
+
+#[test]
+fn no_value_that_may_be_secret_is_kept() {
+    let told = golden("gitlab", "pipeline.json").to_string();
+    assert!(told.contains("pipeline of") && !told.contains("hunter2"), "{told}");
+    let told = golden("pagerduty_events", "trigger.json").to_string();
+    assert!(!told.contains("0123456789abcdef"), "{told}");
+}
+
 #[test]
 fn headers_are_shown_without_their_values() {
     let headers: Headers =
