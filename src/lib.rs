@@ -12,6 +12,7 @@
 //! - [`replay`] does the same for a recorded incident, and [`backtest`] measures the answers on many.
 //! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
 //! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
+//! - [`topology`] asks a Prometheus which service calls which, through [`prom_api`].
 //! - [`page`] is what people see in a browser.
 //! - [`http`] takes and answers, [`cli`] does so for people, [`app`] starts and stops it all.
 //!
@@ -41,6 +42,7 @@ pub mod engine;
 
 pub mod hearing;
 pub mod notify;
+pub mod topology;
 
 pub mod page;
 
@@ -54,3 +56,4 @@ pub mod document;
 pub mod duration;
 pub mod metrics;
 pub mod problem;
+pub mod prom_api;

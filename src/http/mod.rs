@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod catalog;
 mod documents;
 mod endings;
 mod feeds;

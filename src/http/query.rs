@@ -85,6 +85,7 @@ impl Api {
             }
             Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
             Target::Feeds => Ok(self.feeds()),
+            Target::Catalog => self.catalog().await,
             Target::Metrics => self.metrics_page().await,
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
@@ -168,7 +169,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         Target::Change(_) | Target::Incident(_) | Target::Suspects(_) | Target::Impact(_) => {
             Some(&[&MOMENT])
         }
-        Target::Feeds | Target::Stream => Some(&[]),
+        Target::Feeds | Target::Catalog | Target::Stream => Some(&[]),
         Target::Source(_)
         | Target::Own(_)
         | Target::AlertmanagerStatus

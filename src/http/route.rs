@@ -34,6 +34,7 @@ pub(super) enum Target {
     Alerts,
     Timeline,
     Feeds,
+    Catalog,
     Heartbeat(Id),
     Metrics,
     Healthy,
@@ -98,6 +99,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("api" / "v1" / "feeds").map(|| Target::Feeds))
         .unify()
         .or(warp::path!("api" / "v1" / "stream").map(|| Target::Stream))
+        .unify()
+        .or(warp::path!("api" / "v1" / "catalog").map(|| Target::Catalog))
         .unify()
         .or(warp::path!("api" / "v1" / "heartbeats" / Id).map(Target::Heartbeat))
         .unify();
@@ -178,6 +181,7 @@ impl Target {
             Self::Alerts => "/api/v1/alerts",
             Self::Timeline => "/api/v1/timeline",
             Self::Feeds => "/api/v1/feeds",
+            Self::Catalog => "/api/v1/catalog",
             Self::Heartbeat(_) => "/api/v1/heartbeats/{feed}",
             Self::Metrics => "/metrics",
             Self::Healthy => "/-/healthy",
@@ -210,6 +214,7 @@ impl Target {
             | Self::Stream
             | Self::Timeline
             | Self::Feeds
+            | Self::Catalog
             | Self::Metrics
             | Self::Healthy
             | Self::Ready => &[Method::GET, Method::HEAD],
@@ -239,6 +244,7 @@ impl Target {
             | Self::Page(_)
             | Self::Timeline
             | Self::Feeds
+            | Self::Catalog
             | Self::Heartbeat(_)
             | Self::Metrics
             | Self::Healthy

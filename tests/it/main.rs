@@ -37,6 +37,8 @@ mod feeds;
 #[cfg(test)]
 mod founding;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod import;
@@ -66,3 +68,5 @@ mod rust_text;
 mod shipped;
 #[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod topology;
