@@ -1,6 +1,7 @@
 //! Builds, starts and stops the parts. Everything that runs is started here, and the end of any
 //! part ends the program.
 
+mod notifiers;
 mod rebuild;
 mod reload;
 mod stores;
@@ -21,6 +22,7 @@ use tokio::{
     task::{self, JoinSet},
 };
 
+use self::notifiers::Notifiers;
 use self::reload::{Fixed, REQUESTS_MAX, Reloader, Running, whole};
 use crate::{
     clock,
@@ -29,7 +31,7 @@ use crate::{
     hearing::Hearing,
     http::{self, Admission, Api, Parts, Tokens},
     metrics::Metrics,
-    notify::{self, Courier, Secrets, Teller},
+    notify,
     store::StoreError,
     topology::{Graph, Poller},
 };
@@ -96,14 +98,6 @@ async fn run_parts(
     let running = Running { fixed, models, admissions, engine: asked, metrics: kept };
     let start = |source| tasks.reload(source, &config, graph, running);
     let reload = options.source.map(start).transpose()?;
-    let api = Api::new(Parts {
-        engine: handle.clone(),
-        hearing: Arc::clone(&hearing),
-        metrics: Arc::clone(&metrics),
-        admission,
-        ready: ready.clone(),
-        reload,
-    });
     let listener = match options.listener {
         Some(listener) => listener,
         None => bind(config.server.listen).await?,
@@ -111,28 +105,30 @@ async fn run_parts(
     let address = listener.local_addr().context("the listener has no address")?;
 
     let link = config.notify.link.clone().unwrap_or_else(|| format!("http://{address}"));
-    let notifiers = notifiers(notify::Parts {
-        engine: handle,
+    let notifiers = Notifiers::new(&notify::Parts {
+        engine: handle.clone(),
         hearing: Arc::clone(&hearing),
         records,
-        metrics,
+        metrics: Arc::clone(&metrics),
         posted: Arc::new(Notify::new()),
         settings: config.notify,
         link,
         clock: clock::now,
     })?;
-
+    let api = Api::new(Parts {
+        engine: handle.clone(),
+        hearing: Arc::clone(&hearing),
+        metrics: Arc::clone(&metrics),
+        admission,
+        ready: ready.clone(),
+        reload,
+        desk: notifiers.desk.clone(),
+    });
     tasks.spawn("engine", |stop| async move { engine.run(stop).await.map_err(Into::into) });
     tasks.spawn("hearing", |stop| async move {
         hearing.run(clock::now, stop).await.map_err(Into::into)
     });
-    if let Some((teller, courier)) = notifiers {
-        tasks.spawn(
-            "teller",
-            |stop| async move { teller.run(ready, stop).await.map_err(Into::into) },
-        );
-        tasks.spawn("courier", |stop| async move { courier.run(stop).await.map_err(Into::into) });
-    }
+    notifiers.start(&mut tasks, ready);
     tasks.spawn("http", |stop| async move {
         http::serve(listener, api, stopped(stop)).await;
         Ok(())
@@ -167,14 +163,6 @@ fn admission(config: &Config) -> anyhow::Result<Admission> {
 /// The address is taken, or not this machine's.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Those who tell the receiver of incidents, if there is one.
-fn notifiers(parts: notify::Parts) -> anyhow::Result<Option<(Teller, Courier)>> {
-    let Some(receiver) = parts.settings.receiver.clone() else { return Ok(None) };
-    let secrets = Secrets::load(&receiver.secret_file)?;
-    let courier = Courier::new((receiver, secrets), &parts)?;
-    Ok(Some((Teller::new(parts, clock::now()).context("cannot read what was told")?, courier)))
 }
 
 /// Ends well when it is time to stop, and badly with the failure if that comes first.

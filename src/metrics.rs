@@ -19,7 +19,7 @@ use prometheus::{
 use crate::{
     correlate::State,
     event::{Time, micros},
-    store::{Logged, Seq, Size},
+    store::{Logged, Mailbox, Seq, Size},
 };
 
 /// How closely it is remembered when the log reached which end, ...
@@ -85,17 +85,21 @@ impl OldMetrics {
 #[derive(Debug)]
 struct NoticeMetrics {
     total: IntCounterVec,
-    outbox: IntGauge,
+    outbox: IntGaugeVec,
 }
 
 impl NoticeMetrics {
     fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
-        let help = "Attempts to send a notice, by what came of them";
-        let total = on.counters("notices_total", help, &["result"])?;
-        for result in NoticeResult::ALL {
-            total.with_label_values(&[result.word()]).reset();
+        let help = "Attempts to send something, by receiver and by what came of them";
+        let total = on.counters("notices_total", help, &["receiver", "result"])?;
+        let help = "What waits to be delivered, by receiver";
+        let outbox = on.gauges("notify_outbox", help, &["receiver"])?;
+        for mailbox in Mailbox::ALL {
+            for result in NoticeResult::ALL {
+                total.with_label_values(&[mailbox.word(), result.word()]).reset();
+            }
+            outbox.with_label_values(&[mailbox.word()]).set(0);
         }
-        let outbox = on.gauge("notify_outbox", "Notices that wait to be delivered")?;
         Ok(Self { total, outbox })
     }
 }
@@ -423,19 +427,22 @@ impl Metrics {
     }
 
     /// A notice was sent.
-    pub fn notice(&self, result: NoticeResult) {
-        self.notices.total.with_label_values(&[result.word()]).inc();
+    pub fn notice(&self, mailbox: Mailbox, result: NoticeResult) {
+        self.notices.total.with_label_values(&[mailbox.word(), result.word()]).inc();
     }
 
     /// So many notices are not sent any more.
-    pub fn notices_given_up(&self, count: usize) {
+    pub fn notices_given_up(&self, mailbox: Mailbox, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.notices.total.with_label_values(&[NoticeResult::GivenUp.word()]).inc_by(count);
+        self.notices
+            .total
+            .with_label_values(&[mailbox.word(), NoticeResult::GivenUp.word()])
+            .inc_by(count);
     }
 
     /// So many notices wait.
-    pub fn notices_wait(&self, count: usize) {
-        self.notices.outbox.set(gauge_of(count));
+    pub fn notices_wait(&self, mailbox: Mailbox, count: usize) {
+        self.notices.outbox.with_label_values(&[mailbox.word()]).set(gauge_of(count));
     }
 
     /// A feed was heard last at this time, if ever, and may be silent.

@@ -21,7 +21,7 @@ use crate::{
     duration::show_duration,
     event::{CANONICAL, Mapping},
     feed::{Carries, Expected, FeedName},
-    notify::{self, Receiver},
+    notify::{self, Grafana, Receiver, Tracker},
     problem::Problem,
     rules::{Matchers, RuleSet, SHIPPED, read_onset},
 };
@@ -48,7 +48,9 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let mapping = read_labels(root.section("labels"));
     let settings = read_settings(&mut root);
     store.retention = check_retention(&document, retention, &settings);
-    let notify = read_notify(root.section("notify"), base);
+    let mut notify = read_notify(root.section("notify"), base);
+    notify.grafana = read_grafana(root.section("grafana"), base);
+    notify.trackers = read_trackers(root.section("actions"), base);
     let feeds = read_feeds(&mut root);
     let mut doors = read_sources(root.section("sources"), base);
     let own_sources = read_own(&mut root, base, &mut doors);
@@ -173,6 +175,82 @@ fn read_receiver(section: &mut Section<'_>, base: &Path) -> Option<Receiver> {
         }
         (None, None) => None,
     }
+}
+
+const URL_HINT: &str = "write where it is, as \"https://example.com\"";
+
+/// The texts under these keys: all of them, or none; which are missing is told.
+fn all_or_none<const N: usize>(
+    section: &mut Section<'_>,
+    keys: [&'static str; N],
+) -> Option<[Spanned<String>; N]> {
+    let texts = keys.map(|key| section.text(key));
+    if texts.iter().all(Option::is_none) {
+        return None;
+    }
+    let missing: Vec<_> =
+        keys.iter().zip(&texts).filter(|(_, text)| text.is_none()).map(|(key, _)| *key).collect();
+    if !missing.is_empty() {
+        let (place, keys) = (section.place(), missing.join(" and "));
+        section.document().wrong(place, format!("there is no {keys}"), "add what is missing");
+    }
+    let texts: Vec<_> = texts.into_iter().flatten().collect();
+    texts.try_into().ok()
+}
+
+fn read_grafana(mut section: Section<'_>, base: &Path) -> Option<Grafana> {
+    let texts = all_or_none(&mut section, ["url", "token_file"]);
+    let grafana = texts.and_then(|[url, token_file]| {
+        let url = section.parsed(&url, parse_url, URL_HINT)?.into_inner();
+        Some(Grafana { url, token_file: base.join(token_file.into_inner()) })
+    });
+    section.finish();
+    grafana
+}
+
+/// Where action items may be sent.
+fn read_trackers(mut section: Section<'_>, base: &Path) -> Vec<Tracker> {
+    let mut webhook = section.section("webhook");
+    let receiver = read_receiver(&mut webhook, base);
+    webhook.finish();
+    let linear = read_linear(section.section("linear"), base);
+    let jira = read_jira(section.section("jira"), base);
+    section.finish();
+    receiver.map(Tracker::Webhook).into_iter().chain(linear).chain(jira).collect()
+}
+
+/// Where Linear is.
+const LINEAR: &str = "https://api.linear.app/graphql";
+
+fn read_linear(mut section: Section<'_>, base: &Path) -> Option<Tracker> {
+    let url = section.text("url");
+    let texts = all_or_none(&mut section, ["team", "token_file"]);
+    let linear = texts.and_then(|[team, token_file]| {
+        let url = match url {
+            Some(url) => section.parsed(&url, parse_url, URL_HINT)?.into_inner(),
+            None => parse_url(LINEAR).ok()?,
+        };
+        let token_file = base.join(token_file.into_inner());
+        Some(Tracker::Linear { url, team: team.into_inner(), token_file })
+    });
+    section.finish();
+    linear
+}
+
+fn read_jira(mut section: Section<'_>, base: &Path) -> Option<Tracker> {
+    let issue_type = section.text("issue_type");
+    let texts = all_or_none(&mut section, ["url", "user", "token_file", "project"]);
+    let jira = texts.and_then(|[url, user, token_file, project]| {
+        Some(Tracker::Jira {
+            url: section.parsed(&url, parse_url, URL_HINT)?.into_inner(),
+            user: user.into_inner(),
+            token_file: base.join(token_file.into_inner()),
+            project: project.into_inner(),
+            issue_type: issue_type.map_or_else(|| "Task".to_owned(), Spanned::into_inner),
+        })
+    });
+    section.finish();
+    jira
 }
 
 pub(super) fn parse_url(text: &str) -> Result<Url, String> {

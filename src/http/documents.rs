@@ -141,7 +141,7 @@ impl Api {
             }
             DocumentForm::Html => {
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
-                let page = page::document(frame, &document.body);
+                let page = page::document(frame, &document.body, &self.trackers(), None);
                 html(page.map_err(|error| unwritten(&error))?)
             }
         })

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     clock,
+    correlate::Incident,
     page::{self, encoded},
     wire::{feedback, note},
 };
@@ -115,7 +116,10 @@ impl Api {
     }
 
     /// A form's fields; only a page of our own may post one.
-    async fn form<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, ApiError> {
+    pub(super) async fn form<T: serde::de::DeserializeOwned>(
+        &self,
+        request: Request,
+    ) -> Result<T, ApiError> {
         if !is_own(&request) {
             return Err(ApiError::forbidden("this form was posted from another site"));
         }
@@ -127,12 +131,21 @@ impl Api {
 
     /// What stays when an incident's id changes: the id of its first alert.
     pub(super) async fn first_alert(&self, id: &Id) -> Result<String, ApiError> {
+        Ok(self.incident_of(id).await?.first_alert.0)
+    }
+
+    /// The id that an incident has now.
+    pub(super) async fn incident_id(&self, id: &Id) -> Result<String, ApiError> {
+        Ok(self.incident_of(id).await?.id.0)
+    }
+
+    async fn incident_of(&self, id: &Id) -> Result<Incident, ApiError> {
         let id = id.clone();
         let engine = self.parts.engine.clone();
         let read = move || {
             let (_, found) = engine.read(|view| view.incident(&id.0).map_err(ApiError::from))?;
             let nothing = || ApiError::not_found(format!("there is no incident {:?}", id.0));
-            Ok(found.ok_or_else(nothing)?.first_alert.0)
+            found.ok_or_else(nothing)
         };
         self.in_turn(read).await
     }

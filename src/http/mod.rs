@@ -5,6 +5,7 @@
 //! before it is durable, no request is unbounded, and no error is a warp rejection: those mean
 //! "try the next route".
 
+mod actions;
 mod auth;
 mod body;
 mod catalog;
@@ -55,6 +56,7 @@ use crate::{
     event::Time,
     hearing::Hearing,
     metrics::Metrics,
+    notify::Desk,
     wire::{signature::Verifier, source::Own},
 };
 
@@ -76,6 +78,8 @@ pub struct Parts {
     pub ready: watch::Receiver<bool>,
     /// Whom to ask to read the configuration anew; `None`: it is read from nowhere.
     pub reload: Option<mpsc::Sender<Reload>>,
+    /// Who takes action items; `None`: they are sent nowhere.
+    pub desk: Option<Desk>,
 }
 
 /// Who may come in, and with how much.
@@ -197,6 +201,9 @@ impl Api {
         }
         if let Target::Heartbeat(feed) = target {
             return self.heartbeat(feed, request).await;
+        }
+        if let Target::Actions(id) = target {
+            return self.act(id, request, admission.body_bytes_max).await;
         }
         if let Target::Feedback(id) = target {
             return self.feedback(id, request, admission.body_bytes_max).await;

@@ -40,6 +40,8 @@ pub(super) enum View {
     Feedback(Id),
     /// A note from a form.
     Note(Id),
+    /// An action item from a form.
+    Action(Id),
 }
 
 impl View {
@@ -54,6 +56,7 @@ impl View {
             Self::Asset(_) => "/assets/{name}",
             Self::Feedback(_) => "/incidents/{id}/feedback",
             Self::Note(_) => "/incidents/{id}/notes",
+            Self::Action(_) => "/incidents/{id}/actions",
         }
     }
 
@@ -63,7 +66,7 @@ impl View {
                 &[Method::GET, Method::HEAD]
             }
             Self::Login => &[Method::GET, Method::HEAD, Method::POST],
-            Self::Feedback(_) | Self::Note(_) => &[Method::POST],
+            Self::Feedback(_) | Self::Note(_) | Self::Action(_) => &[Method::POST],
         }
     }
 
@@ -75,10 +78,11 @@ impl View {
     const fn parameters(&self) -> &'static [&'static [&'static str]] {
         match self {
             Self::Home => &[&LIST, &["state"], &MOMENT],
-            Self::Incident(_) | Self::Document(_) => &[&["start", "end"], &MOMENT],
+            Self::Incident(_) => &[&["start", "end"], &MOMENT],
+            Self::Document(_) => &[&["start", "end", "sent"], &MOMENT],
             Self::Explore => &[&["start", "end", "match[]"], &MOMENT],
             Self::Login => &[&["next"]],
-            Self::Asset(_) | Self::Feedback(_) | Self::Note(_) => &[],
+            Self::Asset(_) | Self::Feedback(_) | Self::Note(_) | Self::Action(_) => &[],
         }
     }
 }
@@ -135,6 +139,7 @@ impl Api {
             View::Login => self.login(&params, request).await,
             View::Feedback(id) => self.feedback_form(id, request).await,
             View::Note(id) => self.note_form(id, request).await,
+            View::Action(id) => self.action_form(id, request).await,
             View::Home => {
                 let (when, select) = (params.when()?, params.selection()?);
                 self.written(when, move |moment, frame| home(moment, frame, &select)).await
@@ -154,7 +159,11 @@ impl Api {
                 let when = params.when()?;
                 let document = self.document(when, id).await?;
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
-                page::document(frame, &document.body).map(html).map_err(|error| unwritten(&error))
+                let sent = params.texts("sent").into_iter().next();
+                let trackers = self.trackers();
+                page::document(frame, &document.body, &trackers, sent.as_deref())
+                    .map(html)
+                    .map_err(|error| unwritten(&error))
             }
         }
     }

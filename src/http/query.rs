@@ -94,6 +94,7 @@ impl Api {
             | Target::Own(_)
             | Target::Heartbeat(_)
             | Target::Feedback(_)
+            | Target::Actions(_)
             | Target::Page(_)
             | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
         }
@@ -175,6 +176,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         | Target::AlertmanagerStatus
         | Target::Heartbeat(_)
         | Target::Feedback(_)
+        | Target::Actions(_)
         | Target::Page(_)
         | Target::Metrics
         | Target::Healthy

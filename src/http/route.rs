@@ -29,6 +29,7 @@ pub(super) enum Target {
     Impact(Id),
     Postmortem(Id),
     Feedback(Id),
+    Actions(Id),
     Stream,
     Page(View),
     Alerts,
@@ -84,6 +85,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
             .or(warp::path!(Id / "postmortem").map(Target::Postmortem))
             .unify()
             .or(warp::path!(Id / "feedback").map(Target::Feedback))
+            .unify()
+            .or(warp::path!(Id / "actions").map(Target::Actions))
             .unify(),
     );
     let events = warp::path!("api" / "v2" / "status")
@@ -152,6 +155,8 @@ fn view() -> BoxedFilter<(View,)> {
         .unify()
         .or(warp::path!("incidents" / Id / "notes").map(View::Note))
         .unify()
+        .or(warp::path!("incidents" / Id / "actions").map(View::Action))
+        .unify()
         .boxed()
 }
 
@@ -176,6 +181,7 @@ impl Target {
             Self::Impact(_) => "/api/v1/incidents/{id}/impact",
             Self::Postmortem(_) => "/api/v1/incidents/{id}/postmortem",
             Self::Feedback(_) => "/api/v1/incidents/{id}/feedback",
+            Self::Actions(_) => "/api/v1/incidents/{id}/actions",
             Self::Stream => "/api/v1/stream",
             Self::Page(view) => view.route(),
             Self::Alerts => "/api/v1/alerts",
@@ -199,7 +205,7 @@ impl Target {
                 Verbs::PostAndHandshake => &[Method::OPTIONS, Method::POST],
             },
             Self::Own(_) | Self::Reload => &[Method::POST, Method::PUT],
-            Self::Heartbeat(_) | Self::Feedback(_) => &[Method::POST],
+            Self::Heartbeat(_) | Self::Feedback(_) | Self::Actions(_) => &[Method::POST],
             Self::Page(view) => view.methods(),
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
 
@@ -240,6 +246,7 @@ impl Target {
             | Self::Impact(_)
             | Self::Postmortem(_)
             | Self::Feedback(_)
+            | Self::Actions(_)
             | Self::Stream
             | Self::Page(_)
             | Self::Timeline
@@ -258,7 +265,10 @@ impl Target {
     pub(super) fn role(&self) -> Role {
         let tells = matches!(
             self,
-            Self::Heartbeat(_) | Self::Feedback(_) | Self::Page(View::Feedback(_) | View::Note(_))
+            Self::Heartbeat(_)
+                | Self::Feedback(_)
+                | Self::Actions(_)
+                | Self::Page(View::Feedback(_) | View::Note(_) | View::Action(_))
         );
         if tells {
             Role::Ingest

@@ -104,6 +104,7 @@ impl Daemon {
             admission,
             ready: readiness,
             reload: Some(reload),
+            desk: None,
         });
         Self { log, state, assessed, ready, models, admissions, reloads, api, _dir: dir }
     }

@@ -10,11 +10,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Clock, Parts, Receiver, Secrets, Settings};
+use super::{Address, Clock, Parts, Settings};
 use crate::{
     event::{EventId, Time},
     metrics::{Metrics, NoticeResult},
-    store::{Attempt, Notice, NoticeId, Outgoing, Records, StoreError},
+    store::{Attempt, Notice, Outgoing, Records, StoreError},
 };
 
 /// It is looked for work after so long, whatever happens.
@@ -23,6 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The longest time between two attempts, unless the receiver asks for more.
 const RETRY_MAX: TimeDelta = TimeDelta::hours(1);
+/// So much of an answer is read.
+const ANSWER_MAX: usize = 64 << 10;
 /// Why notices are given up once a receiver has answered 410.
 const GONE: &str = "the receiver is gone: it answered 410";
 
@@ -30,8 +32,7 @@ const GONE: &str = "the receiver is gone: it answered 410";
 #[derive(Debug)]
 pub struct Courier {
     http: reqwest::Client,
-    receiver: Receiver,
-    secrets: Secrets,
+    address: Address,
     settings: Settings,
     records: Arc<dyn Records>,
     metrics: Arc<Metrics>,
@@ -53,12 +54,11 @@ pub(super) enum Answer {
 }
 
 impl Courier {
-    /// One that delivers to this receiver, signing with these secrets, what the teller of these
-    /// parts posts.
+    /// One that delivers to this address what waits for it, and what these parts post.
     ///
     /// # Errors
     /// There is no HTTP to be had.
-    pub fn new((receiver, secrets): (Receiver, Secrets), parts: &Parts) -> anyhow::Result<Self> {
+    pub fn new(address: Address, parts: &Parts) -> anyhow::Result<Self> {
         let patience = parts.settings.timeout.to_std().unwrap_or_default();
         let http = reqwest::Client::builder()
             // What is signed goes to the address that was configured, and nowhere else.
@@ -70,8 +70,7 @@ impl Courier {
             .context("cannot set up HTTP")?;
         Ok(Self {
             http,
-            receiver,
-            secrets,
+            address,
             settings: parts.settings.clone(),
             records: Arc::clone(&parts.records),
             metrics: Arc::clone(&parts.metrics),
@@ -115,9 +114,12 @@ impl Courier {
             self.give_up_all().await?;
             return Ok(Some(LOOK_AGAIN));
         }
-        let next = self.aside(|records| Ok((records.next_outgoing()?, records.waiting()?))).await?;
-        let (next, waiting) = next;
-        self.metrics.notices_wait(waiting);
+        let mailbox = self.address.mailbox();
+        let look = move |records: &dyn Records| {
+            Ok((records.next_outgoing(mailbox)?, records.waiting(mailbox)?))
+        };
+        let (next, waiting) = self.aside(look).await?;
+        self.metrics.notices_wait(mailbox, waiting);
         let Some(outgoing) = next else { return Ok(Some(LOOK_AGAIN)) };
         if let Ok(early) = (outgoing.next_attempt - (self.clock)()).to_std()
             && !early.is_zero()
@@ -139,16 +141,16 @@ impl Courier {
         match (&attempt, answer) {
             (Attempt::Delivered { .. }, _) => {
                 tracing::info!(%notice, attempts, "somebody was told");
-                self.metrics.notice(NoticeResult::Delivered);
+                self.metrics.notice(self.address.mailbox(), NoticeResult::Delivered);
             }
             (Attempt::Failed { .. }, Answer::Refused { why, .. }) => {
                 tracing::warn!(%notice, attempts, why, "a notice was not taken; it is sent again");
-                self.metrics.notice(NoticeResult::Retried);
+                self.metrics.notice(self.address.mailbox(), NoticeResult::Retried);
             }
             (Attempt::Failed { .. } | Attempt::GivenUp { .. }, answer) => {
                 self.gone = answer == Answer::Gone;
                 tracing::error!(%notice, attempts, ?answer, "a notice is given up");
-                self.metrics.notice(NoticeResult::GivenUp);
+                self.metrics.notice(self.address.mailbox(), NoticeResult::GivenUp);
             }
         }
         attempt
@@ -156,9 +158,10 @@ impl Courier {
 
     async fn give_up_all(&self) -> Result<(), StoreError> {
         let now = (self.clock)();
-        let given_up = self.aside(move |records| records.give_up_all(now, GONE)).await?;
-        self.metrics.notices_given_up(given_up);
-        self.metrics.notices_wait(0);
+        let mailbox = self.address.mailbox();
+        let given_up = self.aside(move |records| records.give_up_all(mailbox, now, GONE)).await?;
+        self.metrics.notices_given_up(mailbox, given_up);
+        self.metrics.notices_wait(mailbox, 0);
         if given_up > 0 {
             tracing::error!(given_up, "notices are given up: {GONE}");
         }
@@ -168,21 +171,13 @@ impl Courier {
     /// Sends it once.
     pub(super) async fn send(&self, notice: &Notice) -> Answer {
         let now = (self.clock)();
-        let NoticeId(id) = &notice.id;
-        let signature = self.secrets.sign(id, now.timestamp(), &notice.body);
-        let request = self
-            .http
-            .post(self.receiver.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", now.timestamp())
-            .header("webhook-signature", signature)
-            .body(notice.body.clone());
-        match request.send().await {
+        match self.address.request(&self.http, notice, now).send().await {
             Ok(response) => {
                 let away = response.headers().get(header::RETRY_AFTER);
                 let away = away.and_then(|value| retry_after(value.to_str().ok()?, now));
-                answer(response.status(), away)
+                let status = response.status();
+                let body = beginning(response).await;
+                self.address.judge(status, &body, answer(status, away))
             }
             // The address may hold a secret.
             Err(error) => {
@@ -201,6 +196,16 @@ impl Courier {
         let panicked = |_| StoreError::Unavailable("the courier's thread panicked".to_owned());
         tokio::task::spawn_blocking(move || work(records.as_ref())).await.map_err(panicked)?
     }
+}
+
+/// The beginning of what was answered: more is not waited for.
+async fn beginning(mut response: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < ANSWER_MAX {
+        let Ok(Some(chunk)) = response.chunk().await else { break };
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What a status means.

@@ -1,26 +1,34 @@
-//! Tells somebody: signed notices of what is suspected, to one configured address.
+//! Tells somebody: signed notices of what is suspected, to one configured address; annotations, into
+//! a Grafana; action items, to where work is kept.
 //!
 //! In: incidents out of the state, each time that more of the log is assessed, and the records of
 //! what was told. Out: notices, recorded before they are sent, and sent until they are taken, given
 //! up or refused for good. What is told depends on what the records say was told, never on what this
 //! process remembers, so neither a restart nor a state that is built anew tells anything twice.
 //!
-//! `judge` decides what is news, purely; `letter` writes it; the [`Teller`] watches and records,
-//! the [`Courier`] delivers.
+//! `judge` decides what is news, purely; `letter` writes it; the [`Teller`] watches and records, as
+//! the [`Annotator`] does for Grafana and the [`Desk`] for action items; a [`Courier`] for each
+//! [`Address`] delivers.
 
+mod address;
+mod annotator;
 mod courier;
 mod judge;
 mod letter;
 mod secret;
 mod teller;
+mod tracker;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    address::{Address, Token},
+    annotator::Annotator,
     courier::Courier,
     secret::Secrets,
     teller::{Parts, Teller},
+    tracker::{ActionItem, Desk, Tracker},
 };
 
 use std::{fmt, path::PathBuf};
@@ -38,6 +46,10 @@ pub type Clock = fn() -> Time;
 pub struct Settings {
     /// Whom to tell; `None`: nobody.
     pub receiver: Option<Receiver>,
+    /// Where annotations are drawn; `None`: nowhere.
+    pub grafana: Option<Grafana>,
+    /// Where action items may be sent.
+    pub trackers: Vec<Tracker>,
     /// Where people reach the daemon, for the links in notices; `None`: where it listens.
     pub link: Option<String>,
     /// How long news is left to settle before it is told; twice as long before each next notice of
@@ -57,6 +69,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             receiver: None,
+            grafana: None,
+            trackers: Vec::new(),
             link: None,
             settle: TimeDelta::seconds(30),
             fresh: TimeDelta::hours(1),
@@ -65,6 +79,15 @@ impl Default for Settings {
             give_up: TimeDelta::days(1),
         }
     }
+}
+
+/// A Grafana to draw annotations into.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grafana {
+    /// Where it is, as people open it.
+    pub url: Url,
+    /// The file of a service account's token.
+    pub token_file: PathBuf,
 }
 
 /// Whom to tell.

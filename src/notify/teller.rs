@@ -22,7 +22,7 @@ use crate::{
     event::{ChangeId, Time},
     hearing::Hearing,
     metrics::Metrics,
-    store::{Claim, Page, Published, Records, Seq, StoreError},
+    store::{Claim, Mailbox, Page, Published, Records, Seq, StoreError},
 };
 
 /// So many incidents are read at once.
@@ -235,7 +235,7 @@ impl Parts {
         tracing::info!(incident = %incident.id, news, %notice, "somebody is to be told");
         if crowded_out > 0 {
             tracing::error!(crowded_out, "too many notices wait: the oldest are given up");
-            self.metrics.notices_given_up(crowded_out);
+            self.metrics.notices_given_up(Mailbox::Notices, crowded_out);
         }
         Ok(Some(published))
     }

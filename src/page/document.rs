@@ -33,6 +33,9 @@ struct DocumentPage {
     truncated: bool,
     whys: Vec<String>,
     links: Vec<Link>,
+    trackers: Vec<&'static str>,
+    sent: Option<String>,
+    actions: String,
 }
 
 struct CauseView {
@@ -43,11 +46,17 @@ struct CauseView {
     sum: String,
 }
 
-/// The page of a post-mortem.
+/// The page of a post-mortem, with a form for what is to be done, where that can be sent somewhere;
+/// `sent` says where something just was.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn document(frame: Frame, document: &PostMortem) -> Result<String, Unwritten> {
+pub fn document(
+    frame: Frame,
+    document: &PostMortem,
+    trackers: &[&'static str],
+    sent: Option<&str>,
+) -> Result<String, Unwritten> {
     let times = document.timeline.iter().map(|entry| entry.at);
     let clock = Clock::new(document.started_at, times);
     let id = encoded(&document.incident.0);
@@ -86,6 +95,9 @@ pub fn document(frame: Frame, document: &PostMortem) -> Result<String, Unwritten
         lines,
         truncated: false,
         whys: document.whys.clone(),
+        trackers: trackers.to_vec(),
+        sent: sent.map(str::to_owned),
+        actions: format!("/incidents/{id}/actions"),
         links: vec![
             Link::new("the incident", href(&format!("/incidents/{id}"), &[("at", frame.kept())])),
             Link::new("as markdown", form("markdown")),

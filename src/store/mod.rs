@@ -17,7 +17,9 @@ mod tests;
 
 pub use self::{
     paging::EXAMINED_MAX,
-    records::{Attempt, Awake, Claim, Daily, Feed, Notice, NoticeId, Outgoing, Published, Records},
+    records::{
+        Attempt, Awake, Claim, Daily, Feed, Mailbox, Notice, NoticeId, Outgoing, Published, Records,
+    },
     sqlite::{Limits, SqliteLog, SqliteRecords, SqliteState},
     stored::Stored,
 };

@@ -69,6 +69,38 @@ impl fmt::Display for NoticeId {
     }
 }
 
+/// Whom something is to be sent to: each receiver's outbox is its own.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Mailbox {
+    /// Who is told of suspects.
+    Notices,
+    /// Grafana's annotations.
+    Grafana,
+    /// Who takes action items as signed webhooks.
+    Webhook,
+    /// Who takes them as Linear's issues.
+    Linear,
+    /// Who takes them as Jira's issues.
+    Jira,
+}
+
+impl Mailbox {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Notices, Self::Grafana, Self::Webhook, Self::Linear, Self::Jira];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Notices => "notices",
+            Self::Grafana => "grafana",
+            Self::Webhook => "webhook",
+            Self::Linear => "linear",
+            Self::Jira => "jira",
+        }
+    }
+}
+
 /// What is to be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Notice {
@@ -147,17 +179,21 @@ pub trait Records: fmt::Debug + Send + Sync {
     /// many older notices were given up for want of room there.
     fn publish(&self, published: &Published, notice: &Notice) -> Result<usize, StoreError>;
 
-    /// The notice whose turn comes first.
-    fn next_outgoing(&self) -> Result<Option<Outgoing>, StoreError>;
+    /// Puts these into an outbox; what was put there before under the same id stays as it is. How
+    /// many were new.
+    fn post(&self, mailbox: Mailbox, notices: &[Notice]) -> Result<usize, StoreError>;
+
+    /// The notice of an outbox whose turn comes first.
+    fn next_outgoing(&self, mailbox: Mailbox) -> Result<Option<Outgoing>, StoreError>;
 
     /// Records what came of an attempt; what was settled before stays as it was.
     fn attempted(&self, id: &NoticeId, attempt: &Attempt) -> Result<(), StoreError>;
 
-    /// Gives up all that waits; how many notices that were.
-    fn give_up_all(&self, at: Time, why: &str) -> Result<usize, StoreError>;
+    /// Gives up all that waits in an outbox; how many notices that were.
+    fn give_up_all(&self, mailbox: Mailbox, at: Time, why: &str) -> Result<usize, StoreError>;
 
-    /// How many notices wait.
-    fn waiting(&self) -> Result<usize, StoreError>;
+    /// How many notices wait in an outbox.
+    fn waiting(&self, mailbox: Mailbox) -> Result<usize, StoreError>;
 
     /// When each feed was heard, and the stretch in which the daemon was awake last.
     fn feeds(&self) -> Result<(Vec<Feed>, Option<Awake>), StoreError>;

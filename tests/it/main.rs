@@ -53,6 +53,8 @@ mod notices;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod others;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod real_programs;

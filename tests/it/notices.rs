@@ -239,7 +239,10 @@ fn the_founding_incident_tells_somebody_at_its_first_alert_and_when_the_cause_is
     assert_eq!(told, expected);
     assert_silent_until_something_breaks(&daemon, &hook, "elsewhere");
     let metrics = daemon.try_get("/metrics").unwrap().body;
-    assert!(metrics.contains("antecede_notices_total{result=\"retried\"} 0"), "{metrics}");
+    assert!(
+        metrics.contains("antecede_notices_total{receiver=\"notices\",result=\"retried\"} 0"),
+        "{metrics}"
+    );
     assert!(!metrics.contains("hunter2"), "{metrics}");
 }
 
@@ -255,7 +258,10 @@ fn a_receiver_that_fails_twice_gets_the_same_notice_again() {
     }
     assert_silent_until_something_breaks(&daemon, &hook, "elsewhere");
     let metrics = daemon.try_get("/metrics").unwrap().body;
-    for line in ["{result=\"retried\"} 2", "{result=\"given_up\"} 0"] {
+    for line in [
+        "{receiver=\"notices\",result=\"retried\"} 2",
+        "{receiver=\"notices\",result=\"given_up\"} 0",
+    ] {
         assert!(metrics.contains(&format!("antecede_notices_total{line}")), "{metrics}");
     }
 }

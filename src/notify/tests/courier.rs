@@ -13,7 +13,7 @@ use warp::Filter as _;
 
 use super::{
     super::{
-        Courier, Receiver, Secrets, Settings,
+        Address, Courier, Receiver, Secrets, Settings, Tracker,
         courier::{Answer, answer, next, retry_after},
         tests::teller::parts,
     },
@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     correlate::IncidentId,
-    store::{Attempt, Notice, NoticeId, Outgoing, Published, Records, SqliteRecords, SqliteState},
+    store::{
+        Attempt, Mailbox, Notice, NoticeId, Outgoing, Published, Records, SqliteRecords,
+        SqliteState,
+    },
 };
 
 fn outgoing(id: &str, attempts: u32) -> Outgoing {
@@ -123,13 +126,13 @@ fn courier(address: SocketAddr) -> (Courier, Arc<SqliteRecords>, TempDir) {
         records.publish(&published, &notice).unwrap();
     }
     let url = Url::parse(&format!("http://{address}/hunter2")).unwrap();
-    let receiver = Receiver { url, secret_file: "secret".into() };
     let secrets = Secrets::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     let state = Arc::new(SqliteState::open(dir.path()).unwrap());
     let mut parts = parts(dir.path(), &state, &records);
     parts.clock = || at(0);
     parts.posted = Arc::new(Notify::new());
-    (Courier::new((receiver, secrets), &parts).unwrap(), records, dir)
+    let address = Address::Signed(Mailbox::Notices, url, secrets);
+    (Courier::new(address, &parts).unwrap(), records, dir)
 }
 
 /// Lets a courier take two steps while this is what it meets; how often it came there.
@@ -160,7 +163,7 @@ async fn a_receiver_that_is_gone_is_left_alone_and_nothing_waits_for_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut courier, records, _dir) = courier(listener.local_addr().unwrap());
     assert_eq!(two_steps(&mut courier, listener, StatusCode::GONE).await, 1);
-    assert_eq!(records.waiting().unwrap(), 0);
+    assert_eq!(records.waiting(Mailbox::Notices).unwrap(), 0);
 }
 
 #[tokio::test]
@@ -168,7 +171,7 @@ async fn a_redirect_is_not_followed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut courier, records, _dir) = courier(listener.local_addr().unwrap());
     assert_eq!(two_steps(&mut courier, listener, StatusCode::TEMPORARY_REDIRECT).await, 2);
-    assert_eq!(records.waiting().unwrap(), 2);
+    assert_eq!(records.waiting(Mailbox::Notices).unwrap(), 2);
 }
 
 #[tokio::test]
@@ -180,4 +183,26 @@ async fn why_a_notice_did_not_arrive_is_said_without_the_address() {
     let Answer::Refused { why, away: None } = &answer else { panic!("{answer:?}") };
     assert!(why.contains("refused") && !why.contains("hunter2"), "{why}");
     assert!(!format!("{courier:?}").contains("hunter2"));
+}
+
+#[test]
+fn graphql_says_in_its_body_whether_it_did_what_it_was_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let token_file = dir.path().join("token");
+    std::fs::write(&token_file, "hunter2\n").unwrap();
+    let url = Url::parse("https://example.com/graphql").unwrap();
+    let tracker = Tracker::Linear { url, team: "team".to_owned(), token_file };
+    let address = Address::of(&tracker).unwrap();
+    let judged = |body: &str| address.judge(StatusCode::OK, body, Answer::Taken);
+    assert_eq!(judged(r#"{"data": {"issueCreate": {"success": true}}}"#), Answer::Taken);
+    for (body, words) in [
+        (r#"{"errors": [{"message": "no such team"}]}"#, "no such team"),
+        (r#"{"data": {"issueCreate": {"success": false}}}"#, "did not say"),
+        ("", "did not say"),
+    ] {
+        let answer = judged(body);
+        let told = matches!(&answer, Answer::Refused { why, .. } if why.contains(words));
+        assert!(told, "{body}: {answer:?}");
+    }
+    assert!(!format!("{address:?}").contains("hunter2"));
 }

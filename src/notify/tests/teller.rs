@@ -18,8 +18,8 @@ use crate::{
     hearing::Hearing,
     metrics::Metrics,
     store::{
-        Attempt, FiringRow, Log, Records, Seq, SqliteLog, SqliteRecords, SqliteState, State as _,
-        StateBatch,
+        Attempt, FiringRow, Log, Mailbox, Records, Seq, SqliteLog, SqliteRecords, SqliteState,
+        State as _, StateBatch,
     },
 };
 
@@ -122,7 +122,7 @@ impl Scene {
     fn notices(&mut self, seconds: i64) -> Vec<Value> {
         self.teller.look(at(seconds)).unwrap();
         let mut notices = Vec::new();
-        while let Some(outgoing) = self.records.next_outgoing().unwrap() {
+        while let Some(outgoing) = self.records.next_outgoing(Mailbox::Notices).unwrap() {
             notices.push(serde_json::from_str(&outgoing.notice.body).unwrap());
             let delivered = Attempt::Delivered { at: at(seconds) };
             self.records.attempted(&outgoing.notice.id, &delivered).unwrap();

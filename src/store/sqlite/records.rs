@@ -21,15 +21,19 @@ use crate::{
     event::{EpisodeId, Time, micros, time_of_micros},
     feed::{FeedName, Gap, Heard},
     store::{
-        Attempt, Awake, Daily, Feed, Notice, NoticeId, Outgoing, Page, Paged, Published, Records,
-        Seq, Size, StoreError,
+        Attempt, Awake, Daily, Feed, Mailbox, Notice, NoticeId, Outgoing, Page, Paged, Published,
+        Records, Seq, Size, StoreError,
     },
 };
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "records",
     application_id: i32::from_be_bytes(*b"antR"),
-    migrations: &[include_str!("schema/records_1.sql"), include_str!("schema/records_2.sql")],
+    migrations: &[
+        include_str!("schema/records_1.sql"),
+        include_str!("schema/records_2.sql"),
+        include_str!("schema/records_3.sql"),
+    ],
     synchronous: "FULL",
     cache_kib: 2 << 10,
     checkpoint_pages: 1_000,
@@ -79,7 +83,7 @@ impl Records for SqliteRecords {
     fn publish(&self, published: &Published, notice: &Notice) -> Result<usize, StoreError> {
         self.writer().write(|transaction| {
             forget_before(transaction, published.at - KEPT)?;
-            let crowded_out = make_room(transaction, notice.made_at)?;
+            let crowded_out = make_room(transaction, Mailbox::Notices, notice.made_at, 1)?;
             let claim = json(&published.claim)?;
             let row = (
                 micros(published.at),
@@ -94,23 +98,38 @@ impl Records for SqliteRecords {
                      VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute(row)?;
-            transaction
-                .prepare_cached(
-                    "INSERT INTO outbox (id, made_at, body, attempts, next_attempt) \
-                     VALUES (?1, ?2, ?3, 0, ?2)",
-                )?
-                .execute((&notice.id.0, micros(notice.made_at), &notice.body))?;
+            // One that is there already would leave its record alone.
+            put_notice(transaction, Mailbox::Notices, notice, "")?;
             Ok(crowded_out)
         })
     }
 
-    fn next_outgoing(&self) -> Result<Option<Outgoing>, StoreError> {
+    fn post(&self, mailbox: Mailbox, notices: &[Notice]) -> Result<usize, StoreError> {
+        if notices.is_empty() {
+            return Ok(0);
+        }
+        self.writer().write(|transaction| {
+            let mut new = 0;
+            for notice in notices {
+                let added =
+                    put_notice(transaction, mailbox, notice, "ON CONFLICT (id) DO NOTHING")?;
+                if added > 0 {
+                    make_room(transaction, mailbox, notice.made_at, 0)?;
+                }
+                new += added;
+            }
+            Ok(new)
+        })
+    }
+
+    fn next_outgoing(&self, mailbox: Mailbox) -> Result<Option<Outgoing>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT id, made_at, body, attempts, next_attempt FROM outbox \
-                 WHERE next_attempt IS NOT NULL ORDER BY next_attempt, made_at, id LIMIT 1",
+                 WHERE receiver = ?1 AND next_attempt IS NOT NULL \
+                 ORDER BY next_attempt, made_at, id LIMIT 1",
             )?;
-            Ok(query.query_row([], outgoing).optional()?)
+            Ok(query.query_row([mailbox.word()], outgoing).optional()?)
         })
     }
 
@@ -130,18 +149,18 @@ impl Records for SqliteRecords {
         })
     }
 
-    fn give_up_all(&self, at: Time, why: &str) -> Result<usize, StoreError> {
+    fn give_up_all(&self, mailbox: Mailbox, at: Time, why: &str) -> Result<usize, StoreError> {
         self.writer().write(|transaction| {
             let mut update = transaction.prepare_cached(
                 "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = ?2 \
-                 WHERE next_attempt IS NOT NULL",
+                 WHERE receiver = ?3 AND next_attempt IS NOT NULL",
             )?;
-            Ok(update.execute((micros(at), why))?)
+            Ok(update.execute((micros(at), why, mailbox.word()))?)
         })
     }
 
-    fn waiting(&self) -> Result<usize, StoreError> {
-        self.readers.read(|connection| Ok(count_waiting(connection)?))
+    fn waiting(&self, mailbox: Mailbox) -> Result<usize, StoreError> {
+        self.readers.read(|connection| Ok(count_waiting(connection, mailbox)?))
     }
 
     fn feeds(&self) -> Result<(Vec<Feed>, Option<Awake>), StoreError> {
@@ -328,20 +347,40 @@ fn feed(row: &Row<'_>) -> Result<Feed, Failure> {
     Ok((FeedName(name), heard))
 }
 
-/// Gives up the oldest that wait, until one more may.
-fn make_room(connection: &Connection, at: Time) -> rusqlite::Result<usize> {
-    let too_many = (count_waiting(connection)? + 1).saturating_sub(OUTBOX_MAX);
-    let mut update = connection.prepare_cached(
-        "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = 'newer ones needed its room' \
-         WHERE id IN (SELECT id FROM outbox WHERE next_attempt IS NOT NULL \
-         ORDER BY made_at, id LIMIT ?2)",
-    )?;
-    update.execute((micros(at), limit_of(too_many)))
+/// Puts it into an outbox; how many are new. `otherwise` says what to do where it is there already.
+fn put_notice(
+    connection: &Connection,
+    mailbox: Mailbox,
+    notice: &Notice,
+    otherwise: &str,
+) -> rusqlite::Result<usize> {
+    let sql = format!(
+        "INSERT INTO outbox (id, made_at, body, attempts, next_attempt, receiver) \
+         VALUES (?1, ?2, ?3, 0, ?2, ?4) {otherwise}"
+    );
+    let row = (&notice.id.0, micros(notice.made_at), &notice.body, mailbox.word());
+    connection.prepare_cached(&sql)?.execute(row)
 }
 
-fn count_waiting(connection: &Connection) -> rusqlite::Result<usize> {
-    let sql = "SELECT count(*) FROM outbox WHERE next_attempt IS NOT NULL";
-    let rows = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+/// Gives up the oldest that wait, until so many more may.
+fn make_room(
+    connection: &Connection,
+    mailbox: Mailbox,
+    at: Time,
+    more: usize,
+) -> rusqlite::Result<usize> {
+    let too_many = (count_waiting(connection, mailbox)? + more).saturating_sub(OUTBOX_MAX);
+    let mut update = connection.prepare_cached(
+        "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = 'newer ones needed its room' \
+         WHERE id IN (SELECT id FROM outbox WHERE receiver = ?3 AND next_attempt IS NOT NULL \
+         ORDER BY made_at, id LIMIT ?2)",
+    )?;
+    update.execute((micros(at), limit_of(too_many), mailbox.word()))
+}
+
+fn count_waiting(connection: &Connection, mailbox: Mailbox) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM outbox WHERE receiver = ?1 AND next_attempt IS NOT NULL";
+    let rows = connection.prepare_cached(sql)?.query_row([mailbox.word()], |row| row.get(0))?;
     Ok(usize::try_from(count_of(rows)).unwrap_or(usize::MAX))
 }
 

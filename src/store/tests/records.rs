@@ -10,8 +10,8 @@ use crate::{
     event::{ChangeId, EpisodeId},
     feed::{Carries, FeedName, Gap, Heard},
     store::{
-        Attempt, Awake, Claim, Daily, Notice, NoticeId, Outgoing, Page, Published, Records,
-        SqliteRecords, SqliteState,
+        Attempt, Awake, Claim, Daily, Mailbox, Notice, NoticeId, Outgoing, Page, Published,
+        Records, SqliteRecords, SqliteState,
     },
 };
 
@@ -46,7 +46,7 @@ fn publish(records: &dyn Records, seconds: i64) -> usize {
 /// The names of all that wait, in the order of their turns; it takes them out.
 fn drain(records: &dyn Records) -> Vec<String> {
     let mut ids = Vec::new();
-    while let Some(Outgoing { notice, .. }) = records.next_outgoing().unwrap() {
+    while let Some(Outgoing { notice, .. }) = records.next_outgoing(Mailbox::Notices).unwrap() {
         records.attempted(&notice.id, &Attempt::Delivered { at: at(9_000) }).unwrap();
         ids.push(notice.id.0);
     }
@@ -71,7 +71,7 @@ fn what_was_told_is_held_with_its_notice_though_state_and_log_are_deleted() {
     let records = open(dir.path());
     assert_eq!(records.published(at(0)).unwrap(), told);
     assert_eq!(records.published(at(2)).unwrap(), told[1..]);
-    let next = records.next_outgoing().unwrap().unwrap();
+    let next = records.next_outgoing(Mailbox::Notices).unwrap().unwrap();
     assert_eq!(next, Outgoing { notice: notice(1), attempts: 0, next_attempt: at(1) });
     assert_eq!(records.size().unwrap().rows, 6);
 }
@@ -99,16 +99,22 @@ fn a_notice_waits_for_its_turn_and_is_settled_once() {
     records.attempted(&id(3), &Attempt::GivenUp { at: at(4), why }).unwrap();
     // As when an answer comes after the notice was given up.
     records.attempted(&id(3), &Attempt::Failed { next_attempt: at(5) }).unwrap();
-    assert_eq!(records.waiting().unwrap(), 2);
+    assert_eq!(records.waiting(Mailbox::Notices).unwrap(), 2);
     drop(records);
 
     let records = open(dir.path());
-    assert_eq!(records.next_outgoing().unwrap().unwrap().notice, notice(2));
+    assert_eq!(records.next_outgoing(Mailbox::Notices).unwrap().unwrap().notice, notice(2));
     records.attempted(&id(2), &Attempt::Delivered { at: at(6) }).unwrap();
     let last = Outgoing { notice: notice(1), attempts: 1, next_attempt: at(60) };
-    assert_eq!(records.next_outgoing().unwrap(), Some(last));
-    assert_eq!(records.give_up_all(at(7), "for a test").unwrap(), 1);
-    assert_eq!((records.next_outgoing().unwrap(), records.waiting().unwrap()), (None, 0));
+    assert_eq!(records.next_outgoing(Mailbox::Notices).unwrap(), Some(last));
+    assert_eq!(records.give_up_all(Mailbox::Notices, at(7), "for a test").unwrap(), 1);
+    assert_eq!(
+        (
+            records.next_outgoing(Mailbox::Notices).unwrap(),
+            records.waiting(Mailbox::Notices).unwrap()
+        ),
+        (None, 0)
+    );
 }
 
 #[test]
@@ -222,4 +228,18 @@ fn what_was_counted_of_a_family_and_a_day_stays() {
     records.count(&[counted("B", 1, 1), counted("A", 2, 5)]).unwrap();
     let held = records.counts(at(0), at(9)).unwrap();
     assert_eq!(held, [counted("A", 1, 2), counted("B", 1, 3), counted("A", 2, 5)]);
+}
+
+#[test]
+fn each_receiver_has_an_outbox_of_its_own_and_nothing_is_posted_twice() {
+    let dir = directory();
+    let records = open(dir.path());
+    publish(&records, 1);
+    let drawn = [notice(2), notice(3)];
+    assert_eq!(records.post(Mailbox::Grafana, &drawn).unwrap(), 2);
+    assert_eq!(records.post(Mailbox::Grafana, &drawn).unwrap(), 0, "they are there");
+    assert_eq!(records.waiting(Mailbox::Grafana).unwrap(), 2);
+    assert_eq!(records.give_up_all(Mailbox::Grafana, at(4), "for a test").unwrap(), 2);
+    assert_eq!(records.post(Mailbox::Grafana, &drawn).unwrap(), 0, "they were there");
+    assert_eq!(drain(&records), ["msg_1"], "what is another's is left alone");
 }
