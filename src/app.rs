@@ -21,7 +21,7 @@ use tokio::{
     task::{self, JoinSet},
 };
 
-use self::reload::{Fixed, REQUESTS_MAX, Reloader};
+use self::reload::{Fixed, REQUESTS_MAX, Reloader, Running, whole};
 use crate::{
     clock,
     config::{self, Config},
@@ -31,6 +31,7 @@ use crate::{
     metrics::Metrics,
     notify::{self, Courier, Secrets, Teller},
     store::StoreError,
+    topology::{Graph, Poller},
 };
 
 /// What is only known where the program starts.
@@ -77,25 +78,24 @@ async fn run_parts(
     let fixed = Fixed::of(&config);
     let (admissions, admission) = watch::channel(Arc::new(admission(&config)?));
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
-    metrics.config_loaded(clock::now(), &config.model.hash());
     let stores::Stores { log, state, records } = stores::open(&config)?;
+    // What was polled before the last end counts until the first poll.
+    let graph = Graph::load(&config.store.dir);
+    let model = whole(&config.model, config.service_graph.as_ref(), &graph);
+    metrics.config_loaded(clock::now(), &model.hash());
     let (log_fails, state_fails) = (log.failure(), state.damage());
     let hearing = Hearing::new(Arc::clone(&records), &config.feeds, clock::now())
         .map(Arc::new)
         .context("cannot read who was heard")?;
-    let (models, model) = watch::channel(Arc::new(config.model));
+    let (models, model) = watch::channel(Arc::new(model));
     let (engine, handle, ready) =
         Engine::new(model, log, state, Arc::clone(&records), Arc::clone(&metrics));
     let engine = engine.keeping(retention(&config.store));
     let mut tasks = Tasks::default();
-    let reload = match options.source {
-        Some(source) => {
-            let (source, metrics) = (Arc::new(source), Arc::clone(&metrics));
-            let engine = handle.clone();
-            Some(tasks.reload(Reloader { source, fixed, models, admissions, engine, metrics })?)
-        }
-        None => None,
-    };
+    let (asked, kept) = (handle.clone(), Arc::clone(&metrics));
+    let running = Running { fixed, models, admissions, engine: asked, metrics: kept };
+    let start = |source| tasks.reload(source, &config, graph, running);
+    let reload = options.source.map(start).transpose()?;
     let api = Api::new(Parts {
         engine: handle.clone(),
         hearing: Arc::clone(&hearing),
@@ -211,13 +211,28 @@ impl Tasks {
         self.stops.push((started.id(), stop));
     }
 
-    /// Starts to reload when asked to; to whom requests go.
-    fn reload(&mut self, reloader: Reloader) -> anyhow::Result<mpsc::Sender<http::Reload>> {
+    /// Starts to reload when asked to, and to poll who calls whom; to whom requests go.
+    fn reload(
+        &mut self,
+        source: Source,
+        config: &Config,
+        known: Graph,
+        running: Running,
+    ) -> anyhow::Result<mpsc::Sender<http::Reload>> {
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
         // From here on a SIGHUP does not end the process.
         let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let (service_graph, settings) = watch::channel(config.service_graph.clone());
+        let (dir, metrics) = (config.store.dir.clone(), Arc::clone(&running.metrics));
+        let (poller, graphs) = Poller::new(settings, known, dir, metrics, clock::now);
+        let base = config.model.clone();
+        let reloader = Reloader::new(source, running, base, service_graph, graphs);
         self.spawn("reload", |stop| async move {
             reloader.run(requests, hangups, stopped(stop)).await;
+            Ok(())
+        });
+        self.spawn("poller", |stop| async move {
+            poller.run(stop).await;
             Ok(())
         });
         Ok(ask)

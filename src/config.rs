@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing. Out: a [`Config`] in which nothing is left to guess, or every
 //! problem of every file with its place. `config/antecede.toml` shows each option at its default.
 
+mod catalog;
 mod file;
 mod sources;
 
@@ -23,6 +24,7 @@ use crate::{
     notify,
     problem::Problem,
     rules::RuleSet,
+    topology,
     wire::{signature::Verifier, source::Own},
 };
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub notify: notify::Settings,
     /// Who should be heard of, and how often.
     pub feeds: Vec<Expected>,
+    /// Whom to ask which service calls which.
+    pub service_graph: Option<topology::Settings>,
     /// The sources that come in by secrets of their own.
     pub doors: BTreeMap<String, Verifier>,
     /// The sources that it describes itself.
@@ -63,7 +67,7 @@ pub struct Server {
 /// Where the data is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Store {
-    /// The directory of `log.db`, `state.db` and `records.db`.
+    /// The directory of `log.db`, `state.db` and `records.db`, and of what is polled.
     pub dir: PathBuf,
     /// For how long events are kept, before the newest; `None`: for ever.
     pub retention: Option<TimeDelta>,
@@ -117,6 +121,7 @@ impl Default for Config {
             },
             notify: notify::Settings::default(),
             feeds: Vec::new(),
+            service_graph: None,
             doors: BTreeMap::new(),
             own_sources: BTreeMap::new(),
         }

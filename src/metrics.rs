@@ -55,6 +55,7 @@ pub struct Metrics {
     old: OldMetrics,
     notices: NoticeMetrics,
     feeds: FeedMetrics,
+    service_graph: GraphMetrics,
 }
 
 /// What became of what is old.
@@ -112,6 +113,29 @@ impl FeedMetrics {
         let last_heard = on.moments(name, "When a feed was heard last", &["feed"])?;
         let help = "Whether a feed was not heard for three times its usual interval";
         Ok(Self { last_heard, silent: on.gauges("feed_silent", help, &["feed"])? })
+    }
+}
+
+/// What came of asking who calls whom.
+#[derive(Debug)]
+struct GraphMetrics {
+    polls: IntCounterVec,
+    calls: IntGauge,
+    polled_at: Gauge,
+}
+
+impl GraphMetrics {
+    fn new(on: &Maker<'_>) -> prometheus::Result<Self> {
+        let help = "Polls of the service graph, by what came of them";
+        let polls = on.counters("service_graph_polls_total", help, &["result"])?;
+        for result in PollResult::ALL {
+            polls.with_label_values(&[result.word()]).reset();
+        }
+        let help = "Calls from one service to another that the service graph knows";
+        let calls = on.gauge("service_graph_calls", help)?;
+        let help = "When the service graph was polled last";
+        let polled_at = on.seconds("service_graph_last_success_timestamp_seconds", help)?;
+        Ok(Self { polls, calls, polled_at })
     }
 }
 
@@ -175,6 +199,29 @@ impl NoticeResult {
             Self::Delivered => "delivered",
             Self::Retried => "retried",
             Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// What came of a poll of the service graph.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PollResult {
+    /// It is another than before.
+    Changed,
+    /// It is the same.
+    Unchanged,
+    /// It is not known, and stays as it was.
+    Failed,
+}
+
+impl PollResult {
+    const ALL: [Self; 3] = [Self::Changed, Self::Unchanged, Self::Failed];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
         }
     }
 }
@@ -244,6 +291,7 @@ impl Metrics {
             old: OldMetrics::new(on)?,
             notices: NoticeMetrics::new(on)?,
             feeds: FeedMetrics::new(on)?,
+            service_graph: GraphMetrics::new(on)?,
             registry,
         };
         Ok(metrics)
@@ -323,10 +371,28 @@ impl Metrics {
 
     /// The configuration of this hash was read at this time, and is in force.
     pub fn config_loaded(&self, at: Time, hash: &str) {
-        self.config.info.reset();
-        self.config.info.with_label_values(&[hash]).set(1);
+        self.config_in_force(hash);
         self.config.successful.set(1);
         self.config.loaded_at.set(seconds_of(at));
+    }
+
+    /// The configuration of this hash is in force.
+    pub fn config_in_force(&self, hash: &str) {
+        self.config.info.reset();
+        self.config.info.with_label_values(&[hash]).set(1);
+    }
+
+    /// The service graph was polled, at this time where that went well.
+    pub fn service_graph_polled(&self, result: PollResult, at: Option<Time>) {
+        self.service_graph.polls.with_label_values(&[result.word()]).inc();
+        if let Some(at) = at {
+            self.service_graph.polled_at.set(seconds_of(at));
+        }
+    }
+
+    /// The service graph knows so many calls.
+    pub fn service_graph_holds(&self, calls: usize) {
+        self.service_graph.calls.set(gauge_of(calls));
     }
 
     /// The configuration was to be read anew, and cannot be used.

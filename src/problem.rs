@@ -38,6 +38,11 @@ impl Problem {
         Self::at(file, "", 0..0, what)
     }
 
+    /// A problem at a line and column, both from 1.
+    pub fn at_line(file: &str, (line, column): (usize, usize), what: impl Into<String>) -> Self {
+        Self { line, column, ..Self::of_file(file, what) }
+    }
+
     /// The same, with what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Tasks,
+    reload::whole,
     stores::{self, Stores},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     event::Time,
     metrics::Metrics,
     store::StoreError,
+    topology::Graph,
 };
 
 /// What was made anew.
@@ -47,7 +49,10 @@ async fn rebuild_all(config: Config) -> anyhow::Result<Rebuilt> {
     let (stores, late) = stores::open_anew(&config)?;
     let Stores { log, state, records } = stores;
     let metrics = Arc::new(Metrics::new(Registry::new()).context("cannot register metrics")?);
-    let (_models, model) = watch::channel(Arc::new(config.model));
+    // As the daemon that stopped last had it in force.
+    let graph = Graph::load(&config.store.dir);
+    let model = whole(&config.model, config.service_graph.as_ref(), &graph);
+    let (_models, model) = watch::channel(Arc::new(model));
     let frozen_before = records.frozen_before().context("cannot read the records")?;
     let (engine, handle, mut ready) = Engine::new(model, log, state, records, metrics);
     let mut tasks = Tasks::default();

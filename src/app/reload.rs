@@ -1,5 +1,7 @@
-//! Reads the configuration anew while the program runs: on SIGHUP, and when it is asked to over
-//! HTTP. The new set is built whole before anything of it counts, so a bad file changes nothing.
+//! Puts another configuration in force while the program runs: the files' on SIGHUP, and when it is
+//! asked to over HTTP; and that of who calls whom when a poll found something new. The new set is
+//! built whole before anything of it counts, so a bad file changes nothing, and all that an answer
+//! depends on has one way to change.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,6 +20,7 @@ use crate::{
     http::{Admission, Reload, Reloaded},
     metrics::Metrics,
     problem::Problem,
+    topology::{Graph, Settings},
 };
 
 /// So many may wait for a reload; more are told to come again.
@@ -84,15 +87,16 @@ impl Fixed {
 
 /// What can be put in force without a restart.
 struct Prepared {
-    model: Model,
+    /// As the files have it.
+    base: Model,
+    service_graph: Option<Settings>,
     admission: Admission,
     needs_restart: Vec<&'static str>,
 }
 
-/// The one that puts a new configuration in force.
+/// What runs under the configuration, and how to tell it of another.
 #[derive(Debug)]
-pub(super) struct Reloader {
-    pub(super) source: Arc<Source>,
+pub(super) struct Running {
     pub(super) fixed: Fixed,
     pub(super) models: watch::Sender<Arc<Model>>,
     pub(super) admissions: watch::Sender<Arc<Admission>>,
@@ -100,10 +104,34 @@ pub(super) struct Reloader {
     pub(super) metrics: Arc<Metrics>,
 }
 
+/// The one that puts a new configuration in force.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    source: Arc<Source>,
+    running: Running,
+    /// What is in force, as the files have it, ...
+    base: Model,
+    /// ... whom to ask besides, ...
+    service_graph: watch::Sender<Option<Settings>>,
+    /// ... and what they said.
+    graphs: watch::Receiver<Arc<Graph>>,
+}
+
 impl Reloader {
+    /// One that begins with what is in force: this from the files, and this from who was asked.
+    pub(super) fn new(
+        source: Source,
+        running: Running,
+        base: Model,
+        service_graph: watch::Sender<Option<Settings>>,
+        graphs: watch::Receiver<Arc<Graph>>,
+    ) -> Self {
+        Self { source: Arc::new(source), running, base, service_graph, graphs }
+    }
+
     /// Reloads when it is asked to, until told to stop.
     pub(super) async fn run(
-        self,
+        mut self,
         mut requests: mpsc::Receiver<Reload>,
         mut hangups: Signal,
         stop: impl Future<Output = ()>,
@@ -113,6 +141,10 @@ impl Reloader {
                 let request = tokio::select! {
                     request = requests.recv() => request,
                     _ = hangups.recv() => None,
+                    Ok(()) = self.graphs.changed() => {
+                        self.graph_changed();
+                        continue;
+                    }
                 };
                 let outcome = self.reload().await;
                 if let Some(Reload { answer }) = request {
@@ -127,7 +159,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(&self) -> Result<Reloaded, Vec<Problem>> {
+    async fn reload(&mut self) -> Result<Reloaded, Vec<Problem>> {
         match self.prepare().await {
             Ok(prepared) => Ok(self.put_in_force(prepared).await),
             Err(problems) => {
@@ -136,7 +168,7 @@ impl Reloader {
                 }
                 let problems_found = problems.len();
                 tracing::error!(problems_found, "the configuration stays as it was");
-                self.metrics.reload_failed();
+                self.running.metrics.reload_failed();
                 Err(problems)
             }
         }
@@ -144,29 +176,64 @@ impl Reloader {
 
     /// The whole new set, from files: on a thread that may block.
     async fn prepare(&self) -> Result<Prepared, Vec<Problem>> {
-        let (source, fixed) = (Arc::clone(&self.source), self.fixed.clone());
+        let (source, fixed) = (Arc::clone(&self.source), self.running.fixed.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(&source, &fixed)).await;
         prepared.unwrap_or_else(|error| {
             Err(vec![Problem::of_file(&self.source.name, format!("reading it failed: {error}"))])
         })
     }
 
-    async fn put_in_force(&self, prepared: Prepared) -> Reloaded {
-        let Prepared { model, admission, needs_restart } = prepared;
-        let config = model.hash();
-        self.admissions.send_replace(Arc::new(admission));
-        // The same again would only be assessed again.
-        if self.models.borrow().hash() != config {
-            self.models.send_replace(Arc::new(model));
-        }
-        self.metrics.config_loaded(clock::now(), &config);
-        let assessed = self.engine.wait_for_config(&config, ASSESS_TIMEOUT).await;
+    async fn put_in_force(&mut self, prepared: Prepared) -> Reloaded {
+        let Prepared { base, service_graph, admission, needs_restart } = prepared;
+        self.running.admissions.send_replace(Arc::new(admission));
+        self.base = base;
+        self.service_graph.send_if_modified(|now| {
+            let is_another = *now != service_graph;
+            *now = service_graph;
+            is_another
+        });
+        let config = self.swap().0;
+        self.running.metrics.config_loaded(clock::now(), &config);
+        let assessed = self.running.engine.wait_for_config(&config, ASSESS_TIMEOUT).await;
         for option in &needs_restart {
             tracing::warn!(option, "this is another now, and needs a restart");
         }
         tracing::info!(config, assessed, "the configuration was read anew");
         Reloaded { config, assessed, needs_restart }
     }
+
+    /// A poll found something new.
+    fn graph_changed(&mut self) {
+        let calls = self.graphs.borrow_and_update().len();
+        let (config, is_another) = self.swap();
+        self.running.metrics.config_in_force(&config);
+        if is_another {
+            tracing::info!(config, calls, "the service graph is another now");
+        }
+    }
+
+    /// Puts in force what there is now: its hash, and whether answers depend on what is new. What
+    /// they do not depend on, as who told of a dependency, counts as well, and nothing is assessed
+    /// again for it.
+    fn swap(&self) -> (String, bool) {
+        let model = {
+            let (settings, graph) = (self.service_graph.borrow(), self.graphs.borrow());
+            whole(&self.base, settings.as_ref(), &graph)
+        };
+        let config = model.hash();
+        let is_another = self.running.models.borrow().hash() != config;
+        self.running.models.send_if_modified(|now| {
+            *now = Arc::new(model);
+            is_another
+        });
+        (config, is_another)
+    }
+}
+
+/// What the files say, and who calls whom besides.
+pub(super) fn whole(base: &Model, settings: Option<&Settings>, graph: &Graph) -> Model {
+    let part = settings.and_then(|settings| graph.part(settings));
+    Model { catalog: base.catalog.with(part.as_slice()), ..base.clone() }
 }
 
 fn prepare(source: &Source, fixed: &Fixed) -> Result<Prepared, Vec<Problem>> {
@@ -180,7 +247,8 @@ fn prepare(source: &Source, fixed: &Fixed) -> Result<Prepared, Vec<Problem>> {
         let file = config.server.token_file.as_deref().unwrap_or(source.name.as_ref());
         vec![Problem::of_file(&file.display().to_string(), format!("{error:#}"))]
     })?;
-    Ok(Prepared { model: config.model, admission, needs_restart })
+    let Config { model: base, service_graph, .. } = config;
+    Ok(Prepared { base, service_graph, admission, needs_restart })
 }
 
 #[cfg(test)]
@@ -205,7 +273,7 @@ mod tests {
         let prepared = prepared(config.clone()).ok().unwrap();
         let expected = ["server.listen", "store.dir", "store.retention", "correlation.horizon"];
         assert_eq!(prepared.needs_restart, expected);
-        let settings = prepared.model.settings;
+        let settings = prepared.base.settings;
         assert_eq!(settings.horizon, Config::default().model.settings.horizon);
         assert_eq!(settings.quiet, config.model.settings.quiet);
     }

@@ -1,15 +1,23 @@
 //! The catalogue: services and what they depend on. Pure: callers read the files.
 //!
-//! In: `[[service]]` tables with `name`, `tier` and `depends_on`, or services from elsewhere. Out:
-//! how far it is from one service to another, and what everybody stands on. It knows nothing of
-//! changes and alerts.
+//! In: `[[service]]` tables with `name`, `tier` and `depends_on`, Backstage's entities, or services
+//! from elsewhere. Out: how far it is from one service to another, what everybody stands on, and who
+//! says so. It knows nothing of changes and alerts.
 
+mod backstage;
+mod entity;
+mod origin;
 mod parse;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::parse::read_services;
+pub use self::{
+    backstage::parse_backstage,
+    origin::{Origin, Part, Speaker},
+    parse::parse_toml,
+};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,6 +62,8 @@ pub struct Catalog {
     reach: Vec<OnceLock<BTreeMap<Place, usize>>>,
     /// Whether the service at each place is substrate.
     substrate: Vec<bool>,
+    /// By user and used: who says so, as far as that is known.
+    origins: BTreeMap<(String, String), BTreeSet<Origin>>,
 }
 
 impl PartialEq for Catalog {
@@ -92,7 +102,36 @@ impl Catalog {
             })
             .collect();
         let reach = vec![OnceLock::new(); used.len()];
-        Self { services, places, used, reach, substrate }
+        Self { services, places, used, reach, substrate, origins: BTreeMap::new() }
+    }
+
+    /// A catalogue of what several say: each dependency that any of them names, and of what is said of
+    /// a tier the first.
+    pub fn merged(parts: &[Part]) -> Self {
+        Self::default().with(parts)
+    }
+
+    /// The same, and what others say besides.
+    #[must_use]
+    pub fn with(&self, parts: &[Part]) -> Self {
+        let (mut services, mut origins) = (self.services.clone(), self.origins.clone());
+        for Part { origin, services: said } in parts {
+            for (name, service) in said {
+                let known = services.entry(name.clone()).or_default();
+                known.tier = known.tier.take().or_else(|| service.tier.clone());
+                for used in service.depends_on.iter().filter(|used| *used != name) {
+                    known.depends_on.insert(used.clone());
+                    let edge = (name.clone(), used.clone());
+                    origins.entry(edge).or_default().insert(origin.clone());
+                }
+            }
+        }
+        Self { origins, ..Self::new(services) }
+    }
+
+    /// Who says that the one depends on the other.
+    pub fn origins(&self, user: &str, used: &str) -> impl Iterator<Item = &Origin> {
+        self.origins.get(&(user.to_owned(), used.to_owned())).into_iter().flatten()
     }
 
     /// All of them by name; a service that is only depended on has an entry too.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 
-use super::{Catalog, Service, TIERS};
+use super::{Catalog, Origin, Part, Service, Speaker, TIERS};
 use crate::{
     document::{Document, Section},
     problem::{Problem, nearest},
@@ -16,17 +16,30 @@ impl Catalog {
     /// # Errors
     /// Every problem of every file.
     pub fn parse(files: &[(String, String)]) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut services = BTreeMap::new();
-        for (file, text) in files {
-            let document = Document::new(file, text);
-            let mut root = document.root();
-            read_services(&mut root, &mut services);
-            root.finish();
-            problems.extend(document.problems());
-        }
-        if problems.is_empty() { Ok(Self::new(services)) } else { Err(problems) }
+        parse_toml(files).map(|parts| Self::merged(&parts))
     }
+}
+
+/// What TOML files say, given as (name, text): a part for each.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn parse_toml(files: &[(String, String)]) -> Result<Vec<Part>, Vec<Problem>> {
+    let (mut problems, mut parts) = (Vec::new(), Vec::new());
+    // Of all files: a service is in one of them.
+    let mut known = BTreeMap::new();
+    for (file, text) in files {
+        let earlier: BTreeSet<String> = known.keys().cloned().collect();
+        let document = Document::new(file, text);
+        let mut root = document.root();
+        read_services(&mut root, &mut known);
+        root.finish();
+        problems.extend(document.problems());
+        let own = known.iter().filter(|(name, _)| !earlier.contains(*name));
+        let services = own.map(|(name, service)| (name.clone(), service.clone())).collect();
+        parts.push(Part { origin: Origin::new(Speaker::Toml, file), services });
+    }
+    if problems.is_empty() { Ok(parts) } else { Err(problems) }
 }
 
 /// Reads the `[[service]]` tables of a file into `services`.

@@ -135,6 +135,172 @@ fn every_problem_of_a_catalogue_is_told_with_its_place() {
     );
 }
 
+fn backstage(files: &[(&str, &str)]) -> Result<Vec<Part>, String> {
+    let own = |text: &str| text.to_owned();
+    let files: Vec<_> = files.iter().map(|(name, text)| (own(name), own(text))).collect();
+    parse_backstage(&files)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// An entity, as it stands in a file with others.
+fn entity(kind: &str, name: &str, spec: &str) -> String {
+    let head = format!("apiVersion: backstage.io/v1alpha1\nkind: {kind}");
+    format!("---\n{head}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+}
+
+/// All edges, as `user>used`.
+fn edges(parts: &[Part]) -> Vec<String> {
+    let catalog = Catalog::merged(parts);
+    let all = catalog.services().iter();
+    all.flat_map(|(name, service)| service.depends_on.iter().map(move |u| format!("{name}>{u}")))
+        .collect()
+}
+
+#[test]
+fn every_relation_of_backstage_becomes_a_dependency() {
+    for (written, want) in [
+        (entity("Component", "web", "dependsOn: ['component:api']"), &["web>api"][..]),
+        (entity("Component", "web", "dependsOn: resource:other/orders-db"), &["web>orders-db"]),
+        (
+            entity("Resource", "orders-db", "dependencyOf: ['Component:default/Api']"),
+            &["Api>orders-db"],
+        ),
+        (entity("Component", "web", "consumesApis: [payments]"), &["web>payments"]),
+        (entity("Component", "web", "system: shop"), &["shop>web"]),
+        (entity("Component", "cart", "subcomponentOf: web"), &["web>cart"]),
+        (entity("System", "web", "domain: sales, owner: a"), &[]),
+        (entity("Component", "web", "system: web, dependsOn: ['component:Web']"), &[]),
+    ] {
+        let parts = backstage(&[("a.yaml", &written)]).unwrap();
+        assert_eq!(edges(&parts), want, "{written}");
+    }
+}
+
+#[test]
+fn who_consumes_an_api_depends_on_its_providers_in_whatever_file_they_are() {
+    let consumer = entity("Component", "web", "consumesApis: [Orders], dependsOn: ['api:stock']");
+    let providers = [
+        entity("API", "orders", "type: openapi, lifecycle: production, owner: a, system: shop"),
+        entity("Component", "orders-api", "providesApis: ['api:default/orders', stock]"),
+        entity("Component", "orders-next", "providesApis: [orders]"),
+        entity("Component", "elsewhere", "providesApis: ['api:abroad/orders']"),
+    ];
+    let parts = backstage(&[("web.yaml", &consumer), ("orders.yaml", &providers.concat())]);
+    let want = ["shop>orders-api", "shop>orders-next", "web>orders-api", "web>orders-next"];
+    assert_eq!(edges(&parts.unwrap()), want);
+}
+
+#[test]
+fn a_resource_has_a_tier_where_its_type_says_so_and_the_catalogue_knows_better() {
+    let text = [
+        entity("Resource", "orders", "type: database"),
+        entity("Resource", "prod-1", "type: kubernetes-cluster"),
+        entity("Resource", "queue", "type: kafka-topic"),
+        entity("Component", "web", "type: website"),
+    ];
+    let parts = backstage(&[("a.yaml", &text.concat())]).unwrap();
+    let tiers = |catalog: &Catalog| -> Vec<_> {
+        catalog.services().values().map(|service| service.tier.clone()).collect()
+    };
+    let said = |tier: &str| Some(tier.to_owned());
+    let discovered = [said("datastore"), said("platform"), None, None];
+    assert_eq!(tiers(&Catalog::merged(&parts)), discovered);
+    let own = "[[service]]\nname = \"orders\"\ntier = \"platform\"\n";
+    let own = parse_toml(&[("catalog.toml".to_owned(), own.to_owned())]).unwrap();
+    let merged = Catalog::merged(&[own, parts].concat());
+    assert_eq!(tiers(&merged).first(), Some(&said("platform")));
+}
+
+#[test]
+fn what_is_not_backstages_or_says_nothing_of_services_is_left_alone() {
+    let text = format!(
+        "{}---\n{}{}---\napiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n---\n",
+        entity("Group", "team", "type: team, children: [], dependsOn: 3"),
+        entity("Component", "web", "owner: 7, unheardOf: {a: [b]}, dependsOn: []"),
+        "---\napiVersion: scaffolder.backstage.io/v1beta3\nkind: Template\n",
+    );
+    let parts = backstage(&[("a.yaml", &text)]).unwrap();
+    let known: Vec<_> = parts[0].services.keys().map(String::as_str).collect();
+    assert_eq!((known, edges(&parts)), (vec!["web"], Vec::<String>::new()));
+}
+
+#[test]
+fn every_problem_of_backstage_files_is_told_with_its_place() {
+    let text = "apiVersion: backstage.io/v1alpha1\nkind: Componnt\nmetadata:\n  name: web\n---\n\
+                apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  title: Web\n\
+                spec:\n  dependsOn:\n    - api\n    - component:a b\n    - 3\n---\n\
+                kind: Component\nmetadata: web\n---\n- a\n---\n\
+                apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  name: web\n\
+                spec:\n  dependsOn:\n    - api\n    - 'component:a b'\n    - 3\n  system: [1]\n";
+    let again = entity("Component", "web", "type: service");
+    let problems = backstage(&[("a.yaml", text), ("b.yaml", &again)]).unwrap_err();
+    assert_eq!(
+        problems,
+        "a.yaml:2:7: Backstage has no kind \"Componnt\"\n  hint: did you mean Component?\n\
+         a.yaml:9:3: there is no `name`\n  hint: add `name: ...`\n\
+         a.yaml:16:1: there is no `apiVersion`\n  hint: add `apiVersion: ...`\n\
+         a.yaml:17:11: `metadata` holds no fields\n  hint: indent them below it\n\
+         a.yaml:19:1: this is no entity\n  hint: write `apiVersion`, `kind`, `metadata`\n\
+         a.yaml:27:7: `dependsOn` names \"api\", and not of which kind it is\n  \
+         hint: write kind:namespace/name, as component:payments\n\
+         a.yaml:28:7: `dependsOn` names \"component:a b\", which is no reference\n  \
+         hint: write kind:namespace/name, as component:payments\n\
+         a.yaml:29:7: `dependsOn` names something that is no text\n  \
+         hint: write references, as component:payments\n\
+         a.yaml:30:12: `system` names something that is no text\n  \
+         hint: write references, as component:payments\n\
+         b.yaml:4:18: component:default/web is there twice\n  \
+         hint: the other is at a.yaml:24; leave one of them out"
+    );
+    let told = backstage(&[("a.yaml", "kind: Component\n  metadata: {")]).unwrap_err();
+    assert!(told.starts_with("a.yaml:2:"), "{told}");
+    assert!(told.contains("this is not YAML: "), "{told}");
+}
+
+#[test]
+fn aliases_that_blow_up_are_refused() {
+    let level = |level| {
+        let below = vec![format!("*a{level}"); 10].join(", ");
+        format!("a{0}: &a{0} [{below}]\n", level + 1)
+    };
+    let text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let text: String = std::iter::once(text).chain((0..8).map(level)).collect();
+    let told = backstage(&[("a.yaml", &text)]).unwrap_err();
+    assert!(told.contains("this is not YAML: alias expansion"), "{told}");
+}
+
+#[test]
+fn what_several_say_is_merged_and_each_edge_tells_who_says_it() {
+    let own = "[[service]]\nname = \"web\"\ndepends_on = [\"api\", \"cdn\"]\n";
+    let toml = parse_toml(&[("catalog.toml".to_owned(), own.to_owned())]).unwrap();
+    let entities = entity("Component", "web", "dependsOn: ['component:api', 'resource:db']");
+    let backstage = backstage(&[("web.yaml", &entities)]).unwrap();
+    let mut graph = Part::new(Origin::new(Speaker::ServiceGraph, "http://prometheus:9090/"));
+    graph.depends("web", "api");
+    graph.depends("web", "web");
+    let files = Catalog::merged(&[toml, backstage].concat());
+    let all = files.with(std::slice::from_ref(&graph));
+    assert_eq!(all, files, "nothing new is said of who depends on whom");
+    let origins = |used| all.origins("web", used).map(ToString::to_string).collect::<Vec<_>>();
+    let want = ["toml catalog.toml", "backstage web.yaml", "service graph http://prometheus:9090/"];
+    assert_eq!(origins("api"), want);
+    assert_eq!(origins("cdn"), ["toml catalog.toml"]);
+    assert_eq!(origins("db"), ["backstage web.yaml"]);
+    assert_eq!(origins("web"), [""; 0]);
+    graph.depends("api", "db");
+    let more = files.with(std::slice::from_ref(&graph));
+    assert_ne!(more, files);
+    assert_eq!(more.hops("api", "db"), Some(1));
+}
+
+proptest! {
+    /// Whatever a file holds, it is read or its problems are told.
+    #[test]
+    fn no_text_stops_the_reader_of_backstage_files(text in r"([ -~\n]|kind: |apiVersion: backstage.io/a\n|\n---\n|spec:\n  ){0,40}") {
+        drop(backstage(&[("a.yaml", &text)]));
+    }
+}
+
 proptest! {
     /// One step from a service to what it uses changes the distance by at most one.
     #[test]

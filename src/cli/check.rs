@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, parse_backstage},
     config::Config,
     document::Document,
     problem::Problem,
@@ -21,11 +21,12 @@ type File = (String, String);
 pub(super) const TEST_SUFFIX: &str = ".test.toml";
 
 /// What is wrong with configuration files and all that they name. A file that holds `[[service]]`
-/// tables is a catalogue.
+/// tables is a catalogue, and one of YAML holds Backstage's entities.
 pub fn check_config(paths: &[PathBuf]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for path in paths {
         let checked = match read(path) {
+            Ok(file) if is_yaml(path) => parse_backstage(&[file]).map(drop),
             Ok((name, text)) if is_catalog(&name, &text) => {
                 Catalog::parse(&[(name, text)]).map(drop)
             }
@@ -35,6 +36,10 @@ pub fn check_config(paths: &[PathBuf]) -> Vec<Problem> {
         problems.extend(checked.err().unwrap_or_default());
     }
     problems
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 fn is_catalog(name: &str, text: &str) -> bool {

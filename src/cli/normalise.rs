@@ -13,12 +13,13 @@ use super::{
     args::{Format, Normalise},
     out::{Outcome, print, print_json},
     serve::load_config,
-    text::{self, Column, Page, say_count},
+    text::{self, Column, Page},
 };
 use crate::{
     clock,
     event::{Event, show_time},
     problem::nearest,
+    say::say_count,
     wire::{
         Ending, Ignored, Rejected,
         signature::Scheme,

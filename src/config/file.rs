@@ -12,10 +12,10 @@ use toml::Spanned;
 
 use super::{
     Config, REFUSAL_HINT, Server, Store,
+    catalog::read_catalog,
     sources::{read_own, read_sources},
 };
 use crate::{
-    catalog::Catalog,
     correlate::{Model, Settings},
     document::{Document, Section},
     duration::show_duration,
@@ -32,7 +32,7 @@ const FEED_EVERY_MIN: TimeDelta = TimeDelta::seconds(10);
 pub(super) const NAME_MAX: usize = 64;
 
 /// Name and text of a file.
-type File = (String, String);
+pub(super) type File = (String, String);
 
 /// Reads the file and all that it names.
 pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
@@ -53,7 +53,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let mut doors = read_sources(root.section("sources"), base);
     let own_sources = read_own(&mut root, base, &mut doors);
     let rule_files = read_rules(root.section("rules"), base);
-    let catalog_files = read_catalog(root.section("catalog"), base);
+    let named = read_catalog(root.section("catalog"), base);
     root.finish();
 
     let mut problems = document.problems();
@@ -61,15 +61,13 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         problems.extend(more);
         RuleSet::default()
     });
-    let catalog = Catalog::parse(&catalog_files).unwrap_or_else(|more| {
-        problems.extend(more);
-        Catalog::default()
-    });
+    let catalog = named.catalog(&mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
     let model = Model { mapping, rules, catalog, settings };
-    Ok(Config { server, store, model, notify, feeds, doors, own_sources })
+    let service_graph = named.service_graph;
+    Ok(Config { server, store, model, notify, feeds, service_graph, doors, own_sources })
 }
 
 fn read_server(mut section: Section<'_>, base: &Path) -> Server {
@@ -177,7 +175,7 @@ fn read_receiver(section: &mut Section<'_>, base: &Path) -> Option<Receiver> {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, String> {
+pub(super) fn parse_url(text: &str) -> Result<Url, String> {
     // What is wrong with it is told without it: it may hold a secret.
     Url::parse(text)
         .ok()
@@ -314,13 +312,7 @@ fn read_rules(mut section: Section<'_>, base: &Path) -> Vec<File> {
     files
 }
 
-fn read_catalog(mut section: Section<'_>, base: &Path) -> Vec<File> {
-    let files = read_files(&mut section, base);
-    section.finish();
-    files
-}
-
-fn read_files(section: &mut Section<'_>, base: &Path) -> Vec<File> {
+pub(super) fn read_files(section: &mut Section<'_>, base: &Path) -> Vec<File> {
     let document = section.document();
     let names = section.texts("files").map(Spanned::into_inner).unwrap_or_default();
     names
@@ -332,7 +324,7 @@ fn read_files(section: &mut Section<'_>, base: &Path) -> Vec<File> {
         .collect()
 }
 
-fn read_file(path: PathBuf) -> Result<File, String> {
+pub(super) fn read_file(path: PathBuf) -> Result<File, String> {
     let name = path.display().to_string();
     match fs::read_to_string(path) {
         Ok(text) => Ok((name, text)),
@@ -371,7 +363,7 @@ fn refuse_zero(section: &Section<'_>, count: Option<&Spanned<usize>>) {
 }
 
 /// Keeps the default where nothing, or nothing readable, is written.
-fn set<T>(setting: &mut T, written: Option<Spanned<T>>) {
+pub(super) fn set<T>(setting: &mut T, written: Option<Spanned<T>>) {
     if let Some(written) = written {
         *setting = written.into_inner();
     }

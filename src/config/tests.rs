@@ -279,3 +279,65 @@ fn feeds_are_read_and_what_is_wrong_with_them_is_told() {
         assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
     }
 }
+
+const ENTITY: &str = "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: NAME}\n\
+                      spec: {dependsOn: ['resource:db']}\n";
+
+#[test]
+fn backstage_files_are_found_by_name_by_directory_and_by_pattern() {
+    let entity = |name: &str| ENTITY.replace("NAME", name);
+    let (web, api, cart) = (entity("web"), entity("api"), entity("cart"));
+    let files = [
+        ("one.yaml", &*web),
+        ("all/api/catalog-info.yaml", &*api),
+        ("all/deep/er/catalog-info.yml", &*cart),
+        ("all/api/values.yaml", "not: [backstage"),
+        ("all/.git/catalog-info.yaml", "not: [backstage"),
+    ];
+    let known = |named: &str| -> Vec<_> {
+        let config = load(&format!("[catalog]\nbackstage = {named}\n"), &files).unwrap();
+        config.model.catalog.services().keys().cloned().collect()
+    };
+    assert_eq!(known("\"one.yaml\""), ["db", "web"]);
+    assert_eq!(known("[\"all\", \"all/\"]"), ["api", "cart", "db"]);
+    assert_eq!(known("[\"all/*/catalog-info.yaml\", \"*.yaml\"]"), ["api", "db", "web"]);
+    let told = load(
+        "[catalog]\nbackstage = [\"away/*.yaml\", \"all/[\", \"all/api/values.yaml\"]\n",
+        &files,
+    );
+    let told = told.unwrap_err();
+    for want in [
+        "antecede.toml:2:14: away/*.yaml is no file, and matches none",
+        "antecede.toml:2:29: \"all/[\" is no pattern: ",
+        "all/api/values.yaml:2:1: this is not YAML: ",
+    ] {
+        assert!(told.contains(want), "{want}\nis not in\n{told}");
+    }
+}
+
+#[test]
+fn a_service_graph_is_asked_of_a_prometheus_every_five_minutes() {
+    let graph = |text: &str| load(&format!("[catalog.service_graph]\n{text}"), &[]);
+    assert_eq!(load("[catalog]\n", &[]).unwrap().service_graph, None);
+    let usual = graph("url = \"http://127.0.0.1:9090\"\n").unwrap().service_graph.unwrap();
+    assert_eq!((usual.every, usual.keep), (TimeDelta::minutes(5), TimeDelta::days(7)));
+    assert_eq!((usual.name().as_str(), usual.token_file), ("http://127.0.0.1:9090/", None));
+    let other =
+        "url = \"https://example.com/prom\"\nevery = \"1h\"\nkeep = \"2h\"\ntoken_file = \"t\"";
+    let other = graph(other).unwrap().service_graph.unwrap();
+    assert_eq!((other.every, other.keep), (TimeDelta::hours(1), TimeDelta::hours(2)));
+    assert!(other.token_file.unwrap().ends_with("t"));
+    let told = graph("url = \"ftp://hunter2\"\nevery = \"1s\"\nkep = \"1d\"\n").unwrap_err();
+    for want in [
+        "2:7: this is not an address of http or https",
+        "3:9: what calls what does not change so often",
+        "4:1: [catalog.service_graph] has no key `kep`\n  hint: did you mean `keep`?",
+    ] {
+        assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
+    }
+    assert!(!told.contains("hunter2"), "{told}");
+    let told = graph("keep = \"1m\"\n").unwrap_err();
+    for want in ["1:1: [catalog.service_graph] has no `url`", "2:8: a call would be forgotten"] {
+        assert!(told.contains(&format!("antecede.toml:{want}")), "{told}");
+    }
+}

@@ -19,15 +19,16 @@ fn said(problems: &[Problem]) -> String {
     lines.concat()
 }
 
-/// Beside each file stands what is said of it; `config-` and `catalog-` files are for one command,
-/// `rules-` files for the other.
+/// Beside each file stands what is said of it; `config-`, `catalog-` and `backstage-` files are for one
+/// command, `rules-` files for the other.
 #[test]
 fn every_file_is_said_of_what_stands_beside_it() {
     let mut seen = 0;
     for entry in fs::read_dir(data("")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let Some(stem) = name.strip_suffix(".toml") else { continue };
+        let stem = name.strip_suffix(".toml").or(name.strip_suffix(".yaml"));
+        let Some(stem) = stem else { continue };
         let path = data(&name);
         let told = if stem.starts_with("rules-") {
             check_rules(std::slice::from_ref(&path))
@@ -39,7 +40,7 @@ fn every_file_is_said_of_what_stands_beside_it() {
         assert!(told == want, "{name}: expected\n{want}\ngot\n{told}");
         seen += 1;
     }
-    assert!(seen >= 6, "only {seen} files were found");
+    assert!(seen >= 8, "only {seen} files were found");
 }
 
 #[test]

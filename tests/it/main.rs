@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod chance;
 #[cfg(test)]
 mod check;
@@ -16,6 +18,8 @@ mod cli;
 mod crash;
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod dashboards;
 #[cfg(test)]
 mod days;
 #[cfg(test)]
@@ -33,6 +37,8 @@ mod feeds;
 #[cfg(test)]
 mod founding;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod import;
@@ -46,6 +52,8 @@ mod load;
 mod notices;
 #[cfg(test)]
 mod orders;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod real_programs;
 #[cfg(test)]
@@ -62,3 +70,5 @@ mod sdk;
 mod shipped;
 #[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod topology;

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use self::{
     posting::Poster,
-    prometheus::{Answer, Failed, POINTS_MAX, Prometheus},
+    prometheus::{Answer, POINTS_MAX},
     stretches::{Alerts, Counts},
 };
 use super::{
@@ -24,11 +24,12 @@ use super::{
     client::Client,
     files::read_token,
     out::{Outcome, Progress, print, print_json, say},
-    text::say_count,
 };
 use crate::{
     clock,
     event::{AlertReport, Labels, Time, micros, show_time, time_of_micros},
+    prom_api::{Failed, Prometheus},
+    say::say_count,
     wire::case::{Case, Post, posts},
 };
 
@@ -118,7 +119,8 @@ async fn alerts(
     let mut warned = std::collections::BTreeSet::new();
     while from <= last {
         let to = last.min(from + step * (points - 1));
-        let Answer { series, warnings } = match prometheus.alerts(from, to, step).await {
+        let Answer { series, warnings } = match prometheus::alerts(prometheus, from, to, step).await
+        {
             Ok(answer) => answer,
             Err(Failed::TooMuch(_)) if points > 1 => {
                 points /= 2;
@@ -153,7 +155,7 @@ fn with(mut report: AlertReport, added: &Labels) -> AlertReport {
 /// Prints a rule file: it is no event, and read with the configuration.
 pub(super) async fn onsets(args: &ImportOnsets) -> anyhow::Result<Outcome> {
     let token = args.prometheus_token_file.as_deref().map(read_token).transpose()?;
-    let groups = Prometheus::new(&args.url, token)?.rules().await?;
+    let groups = prometheus::rules(&Prometheus::new(&args.url, token)?).await?;
     let leads = onsets::leads(&groups);
     if leads.is_empty() {
         say("it has no alerting rules: is it the Prometheus that evaluates them?");

@@ -13,8 +13,11 @@
 
 mod alertmanager_events;
 mod argocd;
+mod atlantis;
+mod buildkite;
 mod cdevents;
 mod cloudevents;
+mod cloudtrail;
 mod datadog;
 mod draft;
 mod flagger;
@@ -23,12 +26,18 @@ mod github;
 mod gitlab;
 mod grafana;
 mod grafana_annotations;
+mod hcp_terraform;
+mod jenkins;
 mod json_alert;
+mod kubernetes_audit;
+mod launchdarkly;
 mod ours;
 mod own;
 mod pagerduty_changes;
 mod pagerduty_events;
+mod place;
 mod post;
+mod terraform;
 mod told;
 mod written;
 
@@ -115,6 +124,14 @@ pub static SOURCES: &[Source] = &[
     pagerduty_changes::SOURCE,
     datadog::SOURCE,
     grafana_annotations::SOURCE,
+    terraform::SOURCE,
+    hcp_terraform::SOURCE,
+    atlantis::SOURCE,
+    kubernetes_audit::SOURCE,
+    cloudtrail::SOURCE,
+    launchdarkly::SOURCE,
+    jenkins::SOURCE,
+    buildkite::SOURCE,
     ours::CHANGES,
     ours::ALERTS,
     ours::NOTES,
@@ -166,7 +183,8 @@ pub(super) fn fill_in(normalised: &mut Normalised, post: &Post<'_>) {
                 report.revision = report.revision.take().or_else(|| said("revision"));
                 report.url = report.url.take().or_else(|| said("url"));
             }
-            Event::Change(_) => {}
+            // Feedback names its incident.
+            Event::Change(_) | Event::Feedback(_) => {}
             Event::Alert(report) => add_missing(&mut report.labels, &given),
             Event::Note(note) => add_missing(&mut note.labels, &given),
         }

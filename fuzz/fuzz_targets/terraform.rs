@@ -1,0 +1,3 @@
+#![no_main]
+
+antecede_fuzz::target!("terraform");
