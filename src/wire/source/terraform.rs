@@ -295,11 +295,12 @@ impl Stream {
             None if self.begun.is_empty() => "plan",
             Some(_) | None => "apply",
         };
-        let status = match (operation, self.failed, applied) {
-            (_, true, _) => Status::Failed,
-            ("plan", ..) => Status::Planned,
-            (_, false, Some(_)) => Status::Succeeded,
-            (_, false, None) => Status::Started,
+        // One that breaks off was ended by something, with what it had done.
+        let status = match (operation, applied) {
+            _ if self.failed => Status::Failed,
+            ("plan", _) => Status::Planned,
+            (_, Some(_)) => Status::Succeeded,
+            (_, None) => Status::Failed,
         };
         if operation != "plan" {
             // A replacement is begun twice, as what it is made of; the plan says what it is.
