@@ -18,6 +18,7 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -79,6 +80,9 @@ impl Item {
     }
 }
 
+/// So far apart two clocks may be that tell of one alert.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
+
 /// An end of the alerts that have these labels among theirs: which they are, and when they began, is
 /// for whoever knows all alerts to find out.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -93,9 +97,11 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Whether an alert of these labels that began then is one of them.
+    /// Whether an alert of these labels that began then is one of them. The clocks of who told of its
+    /// start and of its end may differ.
     pub fn is_of(&self, labels: &Labels, starts_at: Time) -> bool {
-        starts_at <= self.at && self.labels.iter().all(|(name, value)| labels.holds(name, value))
+        starts_at - self.at <= SKEW
+            && self.labels.iter().all(|(name, value)| labels.holds(name, value))
     }
 
     /// The end of an alert of these labels that began then.
@@ -103,7 +109,7 @@ impl Ending {
         Item::of_alert(AlertReport {
             labels,
             starts_at,
-            ends_at: Some(self.at),
+            ends_at: Some(self.at.max(starts_at)),
             expires_at: None,
             pending_at: None,
             summary: None,

@@ -61,6 +61,8 @@ mod retention;
 #[cfg(test)]
 mod rust_text;
 #[cfg(test)]
+mod sdk;
+#[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod sources;

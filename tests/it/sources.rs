@@ -2,6 +2,7 @@
 //! to.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -10,13 +11,14 @@ use std::{
 
 use antecede::{
     config::Config,
-    wire::source::{SOURCES, Source},
+    event::parse_time,
+    wire::source::{Headers, Post, SOURCES, Source},
 };
 use regex::Regex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Daemon, antecede};
+use crate::harness::{Daemon, antecede, unpacked_dir};
 
 /// The section that is about no source of the table, and the source that it describes.
 const OWN: (&str, &str) = ("Sources of your own", "acme");
@@ -312,4 +314,54 @@ fn post_as_sent(daemon: &Daemon, source: &Source, stem: &str) -> u16 {
     let headers = fs::read_to_string(format!("{stem}.headers")).unwrap_or_default();
     let headers: Vec<_> = headers.lines().collect();
     daemon.post_as_sent(source.paths[0], &headers, &body).status
+}
+
+/// GitHub's examples as `scripts/test` fetches them from npm.
+fn examples() -> Vec<(String, Value)> {
+    let package = unpacked_dir().with_file_name("npm").join("package");
+    let mut examples = Vec::new();
+    for entry in fs::read_dir(&package).unwrap_or_else(|error| {
+        panic!("{}: {error}: run scripts/test, which fetches it", package.display())
+    }) {
+        let Ok(text) = fs::read_to_string(entry.unwrap().path().join("index.json")) else {
+            continue;
+        };
+        let events: Value = serde_json::from_str(&text).unwrap();
+        for event in events.as_array().unwrap() {
+            let name = event["name"].as_str().unwrap();
+            let all = event["examples"].as_array().unwrap();
+            examples.extend(all.iter().map(|example| (name.to_owned(), example.clone())));
+        }
+    }
+    examples
+}
+
+#[test]
+fn every_example_that_github_publishes_is_understood() {
+    let github = Source::named("github").unwrap();
+    let (mut seen, mut made) = (0, BTreeMap::<String, usize>::new());
+    for (event, mut example) in examples() {
+        // Of those that were closed none was merged: one field makes it so.
+        if event == "pull_request" && example["action"] == "closed" {
+            example["pull_request"]["merged"] = json!(true);
+        }
+        let headers: Headers = [("X-GitHub-Event", event.as_str())].into_iter().collect();
+        let body = example.to_string();
+        let received = parse_time("2026-11-27T00:00:00Z").unwrap();
+        let post = Post { headers: &headers, query: &[], body: body.as_bytes(), received };
+        let normalised = github.normalise(&post).unwrap_or_else(|refused| {
+            panic!("{event}: {refused}\n{example:#}");
+        });
+        assert_eq!(normalised.rejected, [], "{event}: {example:#}");
+        *made.entry(event).or_default() += normalised.items.len();
+        seen += 1;
+    }
+    assert!(seen > 700, "only {seen} examples were found");
+    for event in ["deployment", "deployment_status", "pull_request", "push", "release"] {
+        assert!(made[event] > 0, "no {event} became a change: {made:?}");
+    }
+    let changes =
+        ["deployment", "deployment_status", "workflow_run", "pull_request", "push", "release"];
+    let others = made.iter().filter(|(event, _)| !changes.contains(&event.as_str()));
+    assert_eq!(others.map(|(_, count)| count).sum::<usize>(), 0, "{made:?}");
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, ignored, labels, need, settle},
-    written::{Stamp, Text},
+    written::{Flag, Stamp, Text},
 };
 use crate::{
     event::{Action, Kind, Labels, Resource, Status},
@@ -117,7 +117,7 @@ struct Asked {
 #[serde(default)]
 struct By {
     username: Text,
-    automated: bool,
+    automated: Flag,
 }
 
 #[derive(Default, Deserialize)]
@@ -264,7 +264,7 @@ impl Destination {
 impl Asked {
     fn actor(&self) -> Option<String> {
         let by = self.initiated_by.as_ref()?;
-        by.username.0.clone().or(by.automated.then(|| "Argo CD (automated)".to_owned()))
+        by.username.0.clone().or(by.automated.0.then(|| "Argo CD (automated)".to_owned()))
     }
 }
 

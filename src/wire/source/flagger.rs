@@ -21,9 +21,10 @@ pub(super) const SOURCE: Source = Source {
     dialect: Dialect::Own,
     schemes: &[Scheme::Query("access_token"), Scheme::Basic],
     headers: &[],
-    id: "namespace, name and `checksum`: all phases of one canary are one change",
-    taken: "a canary that progresses, succeeds, or fails, which is a rollback",
-    left: "phases between these; hooks of other types, whose answer decides on the rollout",
+    id: "namespace, name, `checksum`, phase and time: a canary that comes back has the same checksum",
+    taken: "a new revision, which gets its first traffic; its promotion; its failure, which is a \
+            rollback",
+    left: "the steps between these; hooks of other types, whose answer decides on the rollout",
     convert,
 };
 
@@ -54,26 +55,21 @@ impl Raw {
         let at = stamp_of(&take("timestamp").unwrap_or_default())
             .map_err(|wrong| Flaw::new("metadata.timestamp", wrong))?;
         take("eventType");
-        let (status, kind, action) = match self.phase.get() {
-            Some("Initializing" | "Initialized" | "Waiting") => {
-                return ignored("the canary has not begun");
+        let phase = need("phase", self.phase.0)?;
+        let (status, kind, action) = match &*phase {
+            "Progressing" if message.starts_with("New revision") => {
+                (Status::Succeeded, Kind::Deploy, Action::Create)
             }
-            Some("Succeeded") => (Status::Succeeded, Kind::Deploy, Action::Update),
-            Some("Failed") => (Status::Failed, Kind::Rollback, Action::Rollback),
-            Some("Progressing" | "Promoting" | "Finalising") => {
-                (Status::Started, Kind::Deploy, Action::Update)
-            }
-            _ => return ignored("the phase is not known"),
+            "Succeeded" => (Status::Succeeded, Kind::Deploy, Action::Update),
+            "Failed" => (Status::Succeeded, Kind::Rollback, Action::Rollback),
+            _ => return ignored(format!("a step on the way, in the phase {phase:?}")),
         };
         let checksum = self.checksum.0.unwrap_or_default();
-        let id = ["flagger", &namespace, &name, &checksum];
+        let when = at.0.map(|at| at.timestamp().to_string()).unwrap_or_default();
+        let id = ["flagger", &namespace, &name, &checksum, &phase, &when];
         let mut draft = Draft::new(id, status, kind);
         draft.action = Some(action);
-        if status.ended() {
-            draft.finished_at = at;
-        } else {
-            draft.started_at = at;
-        }
+        draft.finished_at = at;
         draft.title = Some(message);
         draft.labels = labels([
             ("service", Some(name)),

@@ -20,12 +20,11 @@ pub(super) const SOURCE: Source = Source {
     dialect: Dialect::Own,
     schemes: &[Scheme::FLUX, Scheme::Bearer],
     headers: &[],
-    id: "the object and its revision; what goes on from `Progressing` to its end is one change",
-    taken: "reconciliations of Kustomizations and HelmReleases that begin, succeed or fail, with the \
-            objects that the message lists; rollbacks; all other kinds of objects of which something \
-            was applied",
-    left: "sources that fetched something, checks that only failed, and events that say that nothing \
-           was altered",
+    id: "the object, its revision and the time; a failure that is told again and again is one",
+    taken: "what a Kustomization applied, object by object; installs, upgrades, rollbacks and \
+            uninstalls by Helm; failures",
+    left: "`ReconciliationSucceeded`, which comes each time that Flux looks, whether it altered \
+           anything or not; sources that fetched something; Helm's tests",
     convert,
 };
 
@@ -56,24 +55,23 @@ fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
 }
 
 /// What a reason says of the change that it tells of.
-fn meaning(reason: &str) -> Option<(Status, Kind, Action)> {
-    let status = if reason.ends_with("Succeeded") {
-        Status::Succeeded
-    } else if reason.ends_with("Failed") || reason.ends_with("Error") {
-        Status::Failed
-    } else if reason == "Progressing" {
-        Status::Started
-    } else {
-        return None;
-    };
-    let (kind, action) = match reason {
-        _ if reason.starts_with("Rollback") => (Kind::Rollback, Action::Rollback),
-        _ if reason.starts_with("Uninstall") => (Kind::Deploy, Action::Delete),
-        _ if reason.starts_with("Install") => (Kind::Deploy, Action::Create),
-        _ if reason.starts_with("Test") => return None,
-        _ => (Kind::Deploy, Action::Update),
-    };
-    Some((status, kind, action))
+fn meaning(reason: &str, applied: &[Resource]) -> Option<(Status, Kind, Action)> {
+    let failed = reason.ends_with("Failed") || reason.ends_with("Error");
+    let status = if failed { Status::Failed } else { Status::Succeeded };
+    let helm = reason.ends_with("Succeeded") || failed;
+    match reason {
+        _ if helm && reason.starts_with("Rollback") => {
+            Some((status, Kind::Rollback, Action::Rollback))
+        }
+        _ if helm && reason.starts_with("Uninstall") => {
+            Some((status, Kind::Deploy, Action::Delete))
+        }
+        _ if helm && reason.starts_with("Install") => Some((status, Kind::Deploy, Action::Create)),
+        _ if helm && reason.starts_with("Upgrade") => Some((status, Kind::Deploy, Action::Update)),
+        _ if reason.starts_with("Test") => None,
+        _ if failed || !applied.is_empty() => Some((status, Kind::Deploy, Action::Update)),
+        _ => None,
+    }
 }
 
 /// Keys come with the prefix of their group or without it.
@@ -90,14 +88,11 @@ impl Raw {
         if kind_of_object.ends_with("Repository") || kind_of_object.ends_with("Chart") {
             return ignored(format!("a {kind_of_object} fetches, and alters nothing that runs"));
         }
-        let Some((status, kind, action)) = meaning(&reason) else {
-            return ignored(format!("the reason {reason:?} tells of no start and no end"));
-        };
         let message = self.message.0.unwrap_or_default();
         let resources = resources(&message);
-        if status == Status::Succeeded && says_nothing_new(&message) {
-            return ignored("nothing was altered");
-        }
+        let Some((status, kind, action)) = meaning(&reason, &resources) else {
+            return ignored(format!("{reason:?} does not say that anything was altered"));
+        };
         let namespace = object.namespace.0.unwrap_or_default();
         let said = metadata(&self.metadata.unwrap_or_default());
         let first = |names: &[&str]| names.iter().find_map(|n| said.first(n).map(str::to_owned));
@@ -105,12 +100,13 @@ impl Raw {
         let key = revision.clone().unwrap_or_else(|| digest("", &message));
         let uid = object.uid.0.unwrap_or_else(|| format!("{namespace}/{name}"));
         let mut draft = Draft::new(["flux", &uid, &key], status, kind);
+        // The same revision is applied again when somebody altered what it had put in place.
+        draft.id.push(match self.timestamp.0.filter(|_| status == Status::Succeeded) {
+            Some(at) => at.timestamp().to_string(),
+            None => reason.clone(),
+        });
         draft.action = Some(action);
-        if status.ended() {
-            draft.finished_at = self.timestamp;
-        } else {
-            draft.started_at = self.timestamp;
-        }
+        draft.finished_at = self.timestamp;
         let to = revision.as_deref().map(|text| format!(" to {}", short(text))).unwrap_or_default();
         draft.title =
             Some(first(&["summary"]).unwrap_or_else(|| format!("{kind_of_object} {name}{to}")));
@@ -158,10 +154,6 @@ fn services(kind: &str, name: &str, resources: &[Resource]) -> Vec<String> {
     let named = resources.iter().filter(|one| workloads.contains(&&*one.type_name));
     let last = |name: &String| name.rsplit('/').next().map(str::to_owned);
     named.filter_map(|one| one.name.as_ref().and_then(last)).collect()
-}
-
-fn says_nothing_new(message: &str) -> bool {
-    message.contains("no changes") || message.ends_with("unchanged")
 }
 
 /// `Deployment/apps/web configured`, one a line.

@@ -1,11 +1,11 @@
 //! GitHub's webhooks, and those of Gitea and Forgejo, which are shaped alike.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, ignored, kind_in, labels, need, settle, status_of},
-    written::{Stamp, Text, percent_decoded},
+    written::{Flag, Stamp, Text, percent_decoded},
 };
 use crate::{
     event::{Kind, Labels, Status},
@@ -28,6 +28,10 @@ pub(super) const SOURCE: Source = Source {
     convert,
 };
 
+/// The events that tell of changes.
+const EVENTS: [&str; 6] =
+    ["deployment", "deployment_status", "workflow_run", "pull_request", "push", "release"];
+
 /// Whoever acts for nobody.
 const NOBODY: &str = "github-actions[bot]";
 
@@ -45,7 +49,9 @@ struct Raw {
     #[serde(rename = "ref")]
     git_ref: Text,
     after: Text,
-    deleted: bool,
+    before: Text,
+    deleted: Flag,
+    forced: Flag,
     compare: Text,
     pusher: Option<Pusher>,
     head_commit: Option<Commit>,
@@ -129,7 +135,7 @@ struct WorkflowRun {
 struct PullRequest {
     number: Text,
     title: Text,
-    merged: bool,
+    merged: Flag,
     merged_at: Stamp,
     merge_commit_sha: Text,
     merged_by: Option<User>,
@@ -160,19 +166,24 @@ fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
         let reason = "the header is missing: it says which event this is";
         return Err(Refused::new("X-GitHub-Event", reason));
     };
-    let raw: Raw = match form_field(post.body) {
-        Some(json) => whole(json.as_bytes())?,
-        None => whole(post.body)?,
-    };
+    let form = form_field(post.body);
+    let body = form.as_deref().map_or(post.body, str::as_bytes);
+    if !EVENTS.contains(&event) {
+        let IgnoredAny = whole(body)?;
+        let reason = match event {
+            "ping" => "a ping".to_owned(),
+            other => format!("the event {other:?} tells of no change"),
+        };
+        return Ok(settle([ignored(reason)]));
+    }
+    let raw: Raw = whole(body)?;
     let draft = match event {
         "deployment" => raw.deployment(),
         "deployment_status" => raw.deployment_status(),
         "workflow_run" => raw.workflow_run(),
         "pull_request" => raw.pull_request(),
         "push" => raw.push(),
-        "release" => raw.release(),
-        "ping" => ignored("a ping"),
-        other => ignored(format!("the event {other:?} tells of no change")),
+        _ => raw.release(),
     };
     Ok(settle([draft.and_then(|draft| Ok(draft.item(post.received)?))]))
 }
@@ -305,7 +316,7 @@ impl Raw {
     fn pull_request(mut self) -> Result<Draft, Left> {
         let (repository, mut labels) = self.repository()?;
         let pull = need("pull_request", self.pull_request.take())?;
-        if !self.action.is("closed") || !pull.merged {
+        if !self.action.is("closed") || !pull.merged.0 {
             return ignored("a pull request that was not merged now");
         }
         let number = need("pull_request.number", pull.number.0)?;
@@ -333,13 +344,17 @@ impl Raw {
         if git_ref.strip_prefix("refs/heads/") != Some(&branch) {
             return ignored(format!("a push to {git_ref}, which is not the default branch"));
         }
-        if self.deleted {
+        if self.deleted.0 {
             return ignored("a branch was deleted");
         }
         let commit = need("after", self.after.0)?;
         labels.insert("ref", branch);
         let message = self.head_commit.and_then(|commit| commit.message.0);
         let mut draft = merged(&repository, &commit, message.as_deref());
+        // Only by force does a branch come to a commit again, and then that is another change.
+        if let (true, Some(before)) = (self.forced.0, self.before.0) {
+            draft.id.push(before);
+        }
         draft.finished_at = pushed_at;
         draft.labels = labels;
         draft.actor = self.pusher.and_then(|pusher| pusher.name.0).or_else(|| login(self.sender));

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, ignored, kind_in, labels, need, settle, status_of},
-    written::{Stamp, Text},
+    written::{Flag, Stamp, Text},
 };
 use crate::{
     event::{Action, Kind, Labels, Status},
@@ -19,9 +19,9 @@ pub(super) const SOURCE: Source = Source {
     verbs: Verbs::Post,
     dialect: Dialect::Own,
     schemes: &[Scheme::StandardWebhooks, Scheme::GITLAB_TOKEN],
-    headers: &[],
-    id: "the deployment's or the pipeline's id, the commit, the release's tag, the flag's name and \
-         the time",
+    headers: &["Idempotency-Key"],
+    id: "the deployment's or the pipeline's id, the commit, the release's tag; for flags the \
+         delivery",
     taken: "deployments; pipelines with a job that deploys to an environment; pushes to the default \
             branch; merge requests that are merged; releases; feature flags",
     left: "all other events, of which many follow from these; variables, which may be secret",
@@ -31,11 +31,21 @@ pub(super) const SOURCE: Source = Source {
 /// What GitLab writes for "no commit": a branch that is made or removed.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
+/// The events that tell of changes.
+const EVENTS: [&str; 6] =
+    ["deployment", "pipeline", "push", "merge_request", "release", "feature_flag"];
+
+/// Which event it is.
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "a GitLab event: an object")]
+struct Said {
+    object_kind: Text,
+    event_name: Text,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "a GitLab event: an object")]
 struct Raw {
-    object_kind: Text,
-    event_name: Text,
     project: Option<Project>,
     user: Option<User>,
     object_attributes: Option<Attributes>,
@@ -102,7 +112,7 @@ struct Attributes {
     sha: Text,
     status: Text,
     action: Text,
-    active: bool,
+    active: Flag,
     created_at: Stamp,
     finished_at: Stamp,
     updated_at: Stamp,
@@ -126,18 +136,21 @@ struct Environment {
 }
 
 fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
-    let raw: Raw = whole(post.body)?;
-    let Some(kind) = raw.object_kind.0.clone().or(raw.event_name.0.clone()) else {
+    let said: Said = whole(post.body)?;
+    let Some(kind) = said.object_kind.or(said.event_name) else {
         return Err(Refused::new("object_kind", "is missing: this is no GitLab event"));
     };
+    if !EVENTS.contains(&&*kind) {
+        return Ok(settle([ignored(format!("the event {kind:?} tells of no change"))]));
+    }
+    let raw: Raw = whole(post.body)?;
     let draft = match &*kind {
         "deployment" => raw.deployment(),
         "pipeline" => raw.pipeline(),
         "push" => raw.push(),
         "merge_request" => raw.merge_request(),
         "release" => raw.release(),
-        "feature_flag" => raw.feature_flag(),
-        other => ignored(format!("the event {other:?} tells of no change")),
+        _ => raw.feature_flag(post.headers.get("idempotency-key")),
     };
     Ok(settle([draft.and_then(|draft| Ok(draft.item(post.received)?))]))
 }
@@ -289,15 +302,18 @@ impl Raw {
         Ok(draft)
     }
 
-    /// It has no time: that of its receipt tells one toggle from the next.
-    fn feature_flag(mut self) -> Result<Draft, Left> {
-        let (_, mut labels) = self.project()?;
+    /// It has neither an id nor a time: that of the delivery tells one toggle from the next.
+    fn feature_flag(mut self, delivery: Option<&str>) -> Result<Draft, Left> {
+        let (project, mut labels) = self.project()?;
         let flag = need("object_attributes", self.object_attributes.take())?;
         let name = need("object_attributes.name", flag.name.0)?;
         let (action, word) =
-            if flag.active { (Action::Enable, "on") } else { (Action::Disable, "off") };
+            if flag.active.0 { (Action::Enable, "on") } else { (Action::Disable, "off") };
         let mut draft = Draft::new([], Status::Succeeded, Kind::FeatureFlag);
         let about = flag.description.0.map(|text| format!(": {text}")).unwrap_or_default();
+        if let Some(delivery) = delivery {
+            draft.id = ["gitlab", &project, "flag", delivery].map(str::to_owned).into();
+        }
         draft.title = Some(format!("flag {name} {word}{about}"));
         draft.action = Some(action);
         draft.actor = self.actor();

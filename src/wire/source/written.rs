@@ -46,6 +46,16 @@ pub(super) fn text_of(value: Value) -> Option<String> {
     }
 }
 
+/// Whether something is so; anything but `true` is not.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Flag(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Value::deserialize(deserializer)? == Value::Bool(true)))
+    }
+}
+
 /// A time in any form that occurs, or none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Stamp(pub(super) Option<Time>);
