@@ -34,7 +34,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 use warp::{
     Filter as _,
-    filters::BoxedFilter,
+    filters::{BoxedFilter, path::FullPath},
     http::{HeaderMap, Method},
     reply::Response,
 };
@@ -51,7 +51,10 @@ use crate::{
     event::Time,
     hearing::Hearing,
     metrics::Metrics,
-    wire::{signature::Verifier, source::Own},
+    wire::{
+        signature::Verifier,
+        source::{Own, Source},
+    },
 };
 
 /// So many reads of the store or of the log run at once; more wait.
@@ -107,7 +110,7 @@ struct Request {
 pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
     let request = warp::method()
         .and(warp::header::headers_cloned())
-        .and(warp::query::<Vec<(String, String)>>())
+        .and(asked())
         .and(body::streamed())
         .map(|method, headers, query, body| Request { method, headers, query, body });
     target()
@@ -115,6 +118,17 @@ pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
         .then(move |target, request| {
             let api = api.clone();
             async move { api.answer(target, request).await }
+        })
+        .boxed()
+}
+
+/// What the query says, and what a source's address says like it.
+fn asked() -> BoxedFilter<(Vec<(String, String)>,)> {
+    warp::query::<Vec<(String, String)>>()
+        .and(warp::path::full())
+        .map(|mut query: Vec<(String, String)>, path: FullPath| {
+            query.extend(Source::addressed(path.as_str()).into_iter().flat_map(|(_, said)| said));
+            query
         })
         .boxed()
 }

@@ -108,8 +108,10 @@ fn four_hundred_audit_events_are_taken_at_once() {
         event
     });
     let list = json!({"kind": "EventList", "items": events.collect::<Vec<_>>()});
-    let reply = daemon.post("/webhooks/k8s-audit?cluster=main", &list.to_string());
+    let reply = daemon.post("/webhooks/k8s-audit/cluster=main", &list.to_string());
     assert_eq!((&reply["accepted"], &reply["rejected"]), (&json!(400), &json!([])), "{reply}");
+    let changes = daemon.get(&format!("/api/v1/changes?limit=1&wait_seq={}", reply["seq"]));
+    assert_eq!(changes["changes"][0]["scope"]["cluster"], "main", "{changes:#}");
     let again = daemon.post("/webhooks/k8s-audit?cluster=main", &list.to_string());
     assert_eq!((&again["accepted"], &again["duplicates"]), (&json!(0), &json!(400)), "{again}");
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, ignored, settle, status_of},
-    written::{Stamp, Text},
+    written::{Flag, Stamp, Text},
 };
 use crate::{
     event::{Action, Kind, Labels, Resource, Status, digest},
@@ -110,7 +110,7 @@ fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
 struct Plan {
     format_version: Text,
     timestamp: Stamp,
-    errored: bool,
+    errored: Flag,
     resource_changes: Option<Vec<ResourceChange>>,
 }
 
@@ -152,7 +152,7 @@ impl Plan {
                 touched.insert(key, resource);
             }
         }
-        let status = if self.errored { Status::Failed } else { Status::Planned };
+        let status = if self.errored.0 { Status::Failed } else { Status::Planned };
         Run {
             tool: "terraform",
             operation: "plan",
