@@ -7,11 +7,13 @@
 //! - [`engine`] tails the log and keeps the state up to date with what
 //! - [`correlate`] makes of it, with what [`rules`] and [`catalog`] know: incidents, each with its
 //!   suspects and why. It is a function of events, configuration and time.
-//! - [`timeline`] tells an incident line by line.
+//! - [`timeline`] tells an incident line by line, in the words that [`say`] has for times and chances,
+//!   [`picture`] draws it, and [`postmortem`] begins the document of the day after.
 //! - [`replay`] does the same for a recorded incident, and [`backtest`] measures the answers on many.
 //! - [`hearing`] keeps when each [`feed`] was heard, and knows who is silent.
 //! - [`notify`] tells somebody when a suspect is found, and when it is cleared.
 //! - [`topology`] asks a Prometheus which service calls which, through [`prom_api`].
+//! - [`page`] is what people see in a browser.
 //! - [`http`] takes and answers, [`cli`] does so for people, [`app`] starts and stops it all.
 //!
 //! [`config`] reads what the operator wrote, through [`document`], and tells every [`problem`].
@@ -28,6 +30,9 @@ pub mod rules;
 pub mod correlate;
 pub mod feed;
 
+pub mod picture;
+pub mod postmortem;
+pub mod say;
 pub mod timeline;
 
 pub mod backtest;
@@ -38,6 +43,8 @@ pub mod engine;
 pub mod hearing;
 pub mod notify;
 pub mod topology;
+
+pub mod page;
 
 pub mod http;
 

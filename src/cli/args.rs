@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anyhow::bail;
 use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -24,9 +25,37 @@ use crate::{
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
-    /// In which form to print
+    /// In which form to print: svg is for timelines, markdown and html are for post-mortems
     #[arg(long, global = true, value_enum, default_value_t)]
-    pub(super) format: Format,
+    pub(super) format: Form,
+}
+
+/// The form of what goes to stdout, where it may be a document or a picture.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum Form {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// A picture
+    Svg,
+    /// A document
+    Markdown,
+    /// A document for a browser
+    Html,
+}
+
+impl Form {
+    /// The form, of a command that prints no picture and no document.
+    pub(super) fn plain(self) -> anyhow::Result<Format> {
+        match self {
+            Self::Text => Ok(Format::Text),
+            Self::Json => Ok(Format::Json),
+            Self::Svg => bail!("only `timeline` prints svg"),
+            Self::Markdown | Self::Html => bail!("only `postmortem` prints markdown and html"),
+        }
+    }
 }
 
 /// The form of what goes to stdout.
@@ -70,6 +99,10 @@ pub(super) enum Command {
     Suspects(OneIncident),
     /// Tell an incident, or a range of time, line by line
     Timeline(Timeline),
+    /// Begin the document of the day after: what happened, why, and what users had of it
+    Postmortem(OneIncident),
+    /// Say of a change that it was the cause of an incident, or was not
+    Feedback(PostFeedback),
     /// Make the state anew from the log, so that what came late counts; no daemon may run
     Rebuild(Rebuild),
     /// Say whether the daemon is ready, by the exit code
@@ -492,6 +525,35 @@ pub(super) struct PostNote {
     pub(super) labels: Vec<(String, String)>,
     #[command(flatten)]
     pub(super) server: Server,
+}
+
+/// Say of a change that it was the cause, or was not.
+#[derive(Args, Debug)]
+pub(super) struct PostFeedback {
+    /// The incident, or one of its alerts
+    pub(super) incident: String,
+    /// The change
+    pub(super) change: String,
+    /// What to say of it
+    #[arg(value_enum)]
+    pub(super) verdict: Said,
+    /// Why
+    #[arg(long)]
+    pub(super) text: Option<String>,
+    /// Who says it
+    #[arg(long, env = "USER")]
+    pub(super) author: Option<String>,
+    #[command(flatten)]
+    pub(super) server: Server,
+}
+
+/// What is said of a change.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Said {
+    /// It was the cause
+    Cause,
+    /// It was not
+    NotCause,
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -68,6 +68,30 @@ impl Client {
         query: &[(&str, String)],
         moment: &Moment,
     ) -> anyhow::Result<Value> {
+        let (status, body) = self.ask_whole(path, query, moment).await?;
+        self.read(status, &body)
+    }
+
+    /// The same of what is not JSON.
+    pub(super) async fn ask_text(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        moment: &Moment,
+    ) -> anyhow::Result<String> {
+        let (status, body) = self.ask_whole(path, query, moment).await?;
+        if !status.is_success() {
+            bail!("{}", refusal(status, &body));
+        }
+        Ok(body)
+    }
+
+    async fn ask_whole(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        moment: &Moment,
+    ) -> anyhow::Result<(StatusCode, String)> {
         let mut url = self.url(path);
         let (asked, wait) = moment_query(moment)?;
         let pairs = query.iter().chain(&asked);
@@ -80,7 +104,7 @@ impl Client {
         if status == StatusCode::SERVICE_UNAVAILABLE && moment.wait_seq.is_some() {
             return Err(NotYet(refusal(status, &body)).into());
         }
-        self.read(status, &body)
+        Ok((status, body))
     }
 
     /// Posts JSON.
@@ -101,10 +125,20 @@ impl Client {
         self.read(status, &body)
     }
 
+    /// Posts JSON to a URL of the daemon's.
+    pub(super) async fn post_to(&self, url: Url, body: String) -> anyhow::Result<Value> {
+        let (status, body) = self.send_json_to(url, body).await?;
+        self.read(status, &body)
+    }
+
     async fn send_json(&self, path: &str, body: String) -> anyhow::Result<(StatusCode, String)> {
         let path: Vec<_> = path.trim_start_matches('/').split('/').collect();
+        self.send_json_to(self.url(&path), body).await
+    }
+
+    async fn send_json_to(&self, url: Url, body: String) -> anyhow::Result<(StatusCode, String)> {
         let request = self
-            .request(Method::POST, self.url(&path))
+            .request(Method::POST, url)
             .timeout(REPLY_TIMEOUT)
             .header(CONTENT_TYPE, "application/json")
             .body(body);

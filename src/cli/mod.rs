@@ -31,7 +31,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
 use self::{
-    args::{Check, Cli, Command, Files, Import, Test},
+    args::{Check, Cli, Command, Files, Format, Import, Test},
     client::NotYet,
     out::{COULD_NOT_RUN, Outcome, is_broken_pipe, print, say},
 };
@@ -65,8 +65,13 @@ fn show_usage(usage: &clap::Error) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
-    let format = cli.format;
+    let form = cli.format;
+    // Of some there are more forms.
+    let has_forms = matches!(&cli.command, Command::Timeline(_) | Command::Postmortem(_));
+    let format = if has_forms { Format::Text } else { form.plain()? };
     match cli.command {
+        Command::Timeline(args) => wait_for(query::timeline(&args, form)),
+        Command::Postmortem(args) => wait_for(query::postmortem(&args, form)),
         Command::Change(args) => wait_for(post::change(&args, format)),
         Command::Note(args) => wait_for(post::note(&args, format)),
         Command::Import(Import::Prometheus(args)) => wait_for(import::prometheus(&args, format)),
@@ -74,7 +79,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Import(Import::Cases(args)) => wait_for(import::cases(&args, format)),
         Command::Incidents(args) => wait_for(query::incidents(&args, format)),
         Command::Suspects(args) => wait_for(query::suspects(&args, format)),
-        Command::Timeline(args) => wait_for(query::timeline(&args, format)),
+        Command::Feedback(args) => wait_for(post::feedback(&args, format)),
         Command::Ready(args) => wait_for(query::ready(&args, format)),
         Command::Completions { shell } => completions(shell),
         Command::Serve(args) => serve::serve(args),

@@ -13,12 +13,13 @@ use super::{
     args::{Format, Normalise},
     out::{Outcome, print, print_json},
     serve::load_config,
-    text::say_count,
+    text::{self, Column, Page},
 };
 use crate::{
     clock,
-    event::show_time,
+    event::{Event, show_time},
     problem::nearest,
+    say::say_count,
     wire::{
         Ending, Ignored, Rejected,
         signature::Scheme,
@@ -42,7 +43,11 @@ pub(super) fn normalise(args: &Normalise, format: Format) -> anyhow::Result<Outc
     });
     match format {
         Format::Json => print_json(&told)?,
-        Format::Text => print(&page(&told))?,
+        Format::Text => {
+            let mut page = Page::new(text::terminal_width());
+            show(&mut page, &told);
+            print(&page.into_text())?;
+        }
     }
     Ok(if told.is_flawed() { Outcome::Found } else { Outcome::Fine })
 }
@@ -70,9 +75,11 @@ fn list(format: Format) -> anyhow::Result<Outcome> {
     match format {
         Format::Json => print_json(&SOURCES.iter().map(described).collect::<Vec<_>>())?,
         Format::Text => {
+            let mut page = Page::new(text::terminal_width());
             for source in SOURCES {
-                print(&paragraph(source))?;
+                paragraph(&mut page, source);
             }
+            print(&page.into_text())?;
         }
     }
     Ok(Outcome::Fine)
@@ -95,57 +102,62 @@ fn described(source: &Source) -> Value {
     })
 }
 
-fn paragraph(source: &Source) -> String {
-    let Source { name, about, paths, headers, id, taken, left, .. } = source;
-    let mut text = format!("{name}: {about}\n");
-    let mut line = |what: &str, told: &str| {
-        if !told.is_empty() {
-            text.extend(["  ", &format!("{what:<11}"), told, "\n"]);
-        }
-    };
-    line("path", &paths.join(", "));
-    line("signature", &schemes(source).join(", "));
-    line("headers", &headers.join(", "));
-    line("id", id);
-    line("taken", taken);
-    line("left", left);
-    text.push('\n');
-    text
+/// One source of the table.
+fn paragraph(page: &mut Page, source: &Source) {
+    page.gap();
+    page.strong(source.name, source.about);
+    let rows = [
+        ("path", source.paths.join(", ")),
+        ("secrets", schemes(source).join(", ")),
+        ("headers", source.headers.join(", ")),
+        ("told apart", source.id.to_owned()),
+        ("taken", source.taken.to_owned()),
+        ("left", source.left.to_owned()),
+    ];
+    let said = rows.into_iter().filter(|(_, told)| !told.is_empty());
+    page.columns(2, &COLUMNS, said.map(|(what, told)| vec![what.to_owned(), told]));
 }
 
-fn page(told: &Told) -> String {
-    let mut text = String::new();
-    let mut line = |depth: usize, line: &str| {
-        text.push_str(&" ".repeat(2 * depth));
-        text.push_str(line);
-        text.push('\n');
-    };
+/// What is told, and the telling.
+const COLUMNS: [Column; 2] = [Column::Left, Column::Wrapped];
+
+/// What a post becomes.
+fn show(page: &mut Page, told: &Told) {
     for item in &told.items {
-        let id = item.id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
-        line(0, &format!("{}{id}", say_count(item.events.len(), "event")));
+        page.gap();
+        let id = item.id.as_deref().unwrap_or_default();
+        page.strong(&say_count(item.events.len(), "event"), id);
         for event in &item.events {
-            line(1, &format!("at {}", show_time(event.time())));
-            let fields = json!(event);
-            for (name, value) in fields.as_object().into_iter().flatten() {
-                line(2, &format!("{name:<12} {value}"));
-            }
+            event_shown(page, event);
         }
-        item.remarks.iter().for_each(|remark| line(1, &format!("note: {remark}")));
+        for remark in &item.remarks {
+            page.words(2, &format!("note: {remark}"));
+        }
     }
     for Ending { labels, at, .. } in &told.ends {
-        line(0, &format!("ends the alerts with {} at {}", json!(labels), show_time(*at)));
+        page.words(0, &format!("ends the alerts with {} at {}", json!(labels), show_time(*at)));
     }
     for Ignored { index, reason } in &told.ignored {
-        line(0, &format!("ignored {index}: {reason}"));
+        page.words(0, &format!("ignored {index}: {reason}"));
     }
     for Rejected { index, field, reason } in &told.rejected {
-        line(0, &format!("rejected {index}: {field} {reason}"));
+        page.words(0, &format!("rejected {index}: {field} {reason}"));
     }
     if let Some(refused) = &told.refused {
-        line(0, &format!("refused: {refused}"));
+        page.words(0, &format!("refused: {refused}"));
     }
-    if text.is_empty() {
-        "nothing\n".clone_into(&mut text);
-    }
-    text
+}
+
+/// One fact: when and what, then all else that it says.
+fn event_shown(page: &mut Page, event: &Event) {
+    let fields = json!(event);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let said = |name: &str| fields.get(name).map(text);
+    let state = said("status").or_else(|| said("ends_at").map(|_| "ended".to_owned()));
+    let what = said("type").unwrap_or_default();
+    let what = [what, state.unwrap_or_default()].join(" ");
+    page.literal(2, &format!("{}  {}", show_time(event.time()), what.trim_end()));
+    let rest = fields.as_object().into_iter().flatten();
+    let rest = rest.filter(|(name, _)| !["type", "status", "at", "id"].contains(&name.as_str()));
+    page.columns(4, &COLUMNS, rest.map(|(name, value)| vec![name.clone(), text(value)]));
 }

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    args::{ChangeFlags, Format, PostChange, PostNote},
+    args::{ChangeFlags, Format, PostChange, PostFeedback, PostNote, Said},
     client::{Client, Rejected},
     out::{Outcome, print, print_json, say},
 };
-use crate::event::{Labels, Time, show_time};
+use crate::event::{Labels, Time, Verdict, show_time};
 
 /// The part of a reply to a post that people want to see.
 #[derive(Debug, Deserialize)]
@@ -35,6 +35,13 @@ pub(super) async fn change(args: &PostChange, format: Format) -> anyhow::Result<
 pub(super) async fn note(args: &PostNote, format: Format) -> anyhow::Result<Outcome> {
     let client = Client::new(&args.server)?;
     report(&client.post("/api/v1/notes", note_body(args).to_string()).await?, format)
+}
+
+pub(super) async fn feedback(args: &PostFeedback, format: Format) -> anyhow::Result<Outcome> {
+    let client = Client::new(&args.server)?;
+    let path = ["api", "v1", "incidents", &args.incident, "feedback"];
+    let body = feedback_body(args).to_string();
+    report(&client.post_to(client.url(&path), body).await?, format)
 }
 
 fn read_json() -> anyhow::Result<Value> {
@@ -74,6 +81,19 @@ fn note_body(args: &PostNote) -> Value {
         ("author", args.author.as_ref().map(|author| json!(author))),
         ("incident", args.incident.as_ref().map(|id| json!(id))),
         ("labels", (!labels.is_empty()).then(|| json!(labels))),
+    ])
+}
+
+fn feedback_body(args: &PostFeedback) -> Value {
+    let verdict = match args.verdict {
+        Said::Cause => Verdict::Cause,
+        Said::NotCause => Verdict::NotCause,
+    };
+    object([
+        ("change", Some(json!(args.change))),
+        ("verdict", Some(json!(verdict))),
+        ("text", args.text.as_ref().map(|text| json!(text))),
+        ("author", args.author.as_ref().map(|author| json!(author))),
     ])
 }
 

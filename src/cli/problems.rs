@@ -9,9 +9,8 @@ use super::{
     args::Format,
     out::{Outcome, print, print_json, say},
     test_rules::Tested,
-    text::say_count,
 };
-use crate::problem::Problem;
+use crate::{problem::Problem, say::say_count};
 
 /// All problems, or nothing where there are none.
 pub(super) fn report(problems: &[Problem], format: Format) -> anyhow::Result<Outcome> {

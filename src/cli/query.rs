@@ -1,11 +1,11 @@
 //! `incidents`, `suspects`, `timeline` and `ready`: ask a daemon, and show what it answers.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    args::{Format, Incidents, Moment, OneIncident, Range, Server, Timeline},
+    args::{Form, Format, Incidents, Moment, OneIncident, Range, Server, Timeline},
     client::Client,
     out::{Outcome, print, print_json, say},
     text::{self, Changes, Hint, Page},
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     correlate::{Incident, Told},
     event::{Change, ChangeId, Time, show_time},
+    picture::{self, Sheet},
     timeline::Entry,
 };
 
@@ -41,6 +42,8 @@ struct ChangeReply {
 /// A timeline.
 #[derive(Debug, Deserialize)]
 struct EntryList {
+    /// As of when.
+    at: Time,
     entries: Vec<Entry>,
     /// There is more than the daemon tells at once.
     #[serde(default)]
@@ -128,32 +131,75 @@ fn hints(incident: &Incident) -> Vec<Hint> {
     vec![
         (format!("antecede timeline {id}"), "what happened, line by line"),
         (format!("antecede suspects {id} --at {first}"), "what was known at the first alert"),
+        (format!("antecede postmortem {id}"), "begin the document of the day after"),
         (format!("antecede note TEXT --incident {id}"), "write down what you see"),
     ]
 }
 
-pub(super) async fn timeline(args: &Timeline, format: Format) -> anyhow::Result<Outcome> {
+pub(super) async fn timeline(args: &Timeline, form: Form) -> anyhow::Result<Outcome> {
+    let format = if form == Form::Svg { Format::Text } else { form.plain()? };
     let client = Client::new(&args.server)?;
-    let range = range_query(&args.range);
-    let reply = if range.is_empty() {
+    let query = range_query(&args.range);
+    let reply = if query.is_empty() {
         let Some(id) = id_or_newest(&client, args.id.as_ref(), &args.moment).await? else {
             return Ok(no_incident());
         };
         client.ask(&["api", "v1", "incidents", &id, "timeline"], &[], &args.moment).await?
     } else {
-        client.ask(&["api", "v1", "timeline"], &range, &args.moment).await?
+        client.ask(&["api", "v1", "timeline"], &query, &args.moment).await?
     };
-    match format {
-        Format::Json => print_json(&reply)?,
-        Format::Text => {
-            let list: EntryList = understand(&reply)?;
-            let mut page = Page::new(text::terminal_width());
-            text::timeline(&mut page, &list.entries);
-            print(&page.into_text())?;
-            if list.truncated {
-                say("there is more: ask for a shorter time with --start and --end");
-            }
+    if format == Format::Json {
+        print_json(&reply)?;
+        return Ok(Outcome::Fine);
+    }
+    let list: EntryList = understand(&reply)?;
+    let range = picture::Range { from: args.range.start, to: args.range.end };
+    if form == Form::Svg {
+        let sheet = Sheet::WIDE;
+        let drawn = picture::picture(&list.entries, range, list.at, &sheet);
+        print(&format!("{}\n", picture::svg(&drawn, &sheet, "p", true)))?;
+    } else {
+        print(&drawn_and_told(&list, range))?;
+    }
+    if list.truncated {
+        say("there is more: ask for a shorter time with --start and --end");
+    }
+    Ok(Outcome::Fine)
+}
+
+/// The picture, then the lines.
+fn drawn_and_told(list: &EntryList, range: picture::Range) -> String {
+    let width = text::terminal_width();
+    let mut page = Page::new(width);
+    if !list.entries.is_empty() {
+        let sheet = Sheet::columns(width);
+        let drawn = picture::picture(&list.entries, range, list.at, &sheet);
+        for line in picture::text(&drawn, &sheet).lines() {
+            page.literal(0, line);
         }
+        page.gap();
+    }
+    text::timeline(&mut page, &list.entries);
+    page.into_text()
+}
+
+pub(super) async fn postmortem(args: &OneIncident, form: Form) -> anyhow::Result<Outcome> {
+    let word = match form {
+        Form::Text | Form::Markdown => "markdown",
+        Form::Html => "html",
+        Form::Json => "json",
+        Form::Svg => bail!("a post-mortem is no picture: ask `timeline` for svg"),
+    };
+    let client = Client::new(&args.server)?;
+    let Some(id) = id_or_newest(&client, args.id.as_ref(), &args.moment).await? else {
+        return Ok(no_incident());
+    };
+    let path = ["api", "v1", "incidents", &id, "postmortem"];
+    let query = [("format", word.to_owned())];
+    if form == Form::Json {
+        print_json(&client.ask(&path, &query, &args.moment).await?)?;
+    } else {
+        print(&client.ask_text(&path, &query, &args.moment).await?)?;
     }
     Ok(Outcome::Fine)
 }

@@ -18,6 +18,7 @@ use crate::{
     event::{Time, show_time},
     replay::{self, Replayed, last_event},
     rules::RuleSet,
+    say::show_moment,
     wire::case::Case,
 };
 
@@ -78,7 +79,7 @@ struct Answer<'a> {
 /// The same for people.
 fn page(args: &Replay, case: &Case, incidents: &[Told], changes: &Changes, until: Time) -> Page {
     let mut page = Page::new(text::terminal_width());
-    page.strong(&case.title, &format!("as of {}", text::show_moment(until)));
+    page.strong(&case.title, &format!("as of {}", show_moment(until)));
     if incidents.is_empty() {
         page.gap();
         page.words(0, "No incidents: nothing had fired.");

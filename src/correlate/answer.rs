@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Action, Change, ChangeId, Episode, EpisodeId, Kind, Labels, Note, Time};
+use crate::event::{
+    Action, Change, ChangeId, Episode, EpisodeId, Feedback, Kind, Labels, Note, Time,
+};
 
 /// Names an incident: `inc_` and the hash of its earliest episode.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -30,6 +32,8 @@ pub struct Assessment {
     pub episodes: Vec<(Episode, Option<IncidentId>)>,
     /// Notes by time.
     pub notes: Vec<Note>,
+    /// What people said of changes, by time.
+    pub feedback: Vec<Feedback>,
 }
 
 /// Whether an incident goes on.

@@ -11,7 +11,9 @@ use super::{
     family::{FamilyKey, Head},
     fold::Fold,
 };
-use crate::event::{AlertReport, Episode, EpisodeId, Event, EventId, Firings, Note, Time};
+use crate::event::{
+    AlertReport, Episode, EpisodeId, Event, EventId, Feedback, Firings, Note, Time,
+};
 
 /// Events, merged.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +23,7 @@ pub struct Window {
     fold: Fold,
     alerts: BTreeMap<EventId, Alert>,
     notes: BTreeMap<(Time, EventId), Note>,
+    feedback: BTreeMap<(Time, EventId), Feedback>,
 }
 
 /// All that was reported of one alert.
@@ -45,6 +48,9 @@ impl Window {
             Event::Alert(report) => self.alert(model, id, report),
             Event::Note(note) => {
                 self.notes.insert((note.at, id), note);
+            }
+            Event::Feedback(feedback) => {
+                self.feedback.insert((feedback.at, id), feedback);
             }
         }
     }
@@ -104,6 +110,7 @@ impl Window {
             families: news.families.into_iter().map(|kept| (kept.family, kept.incident)).collect(),
             episodes: all,
             notes: self.notes.into_values().collect(),
+            feedback: self.feedback.into_values().collect(),
         }
     }
 }

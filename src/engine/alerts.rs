@@ -274,6 +274,6 @@ fn told_by(
 ) -> Result<Head, StoreError> {
     Ok(match kept.log.event(firing.told_at, &firing.told)? {
         Some(Event::Alert(report)) => Head::new(&report, span, &model.mapping),
-        Some(Event::Change(_) | Event::Note(_)) | None => Head::default(),
+        Some(Event::Change(_) | Event::Note(_) | Event::Feedback(_)) | None => Head::default(),
     })
 }

@@ -140,6 +140,11 @@ impl Handle {
         *self.assessed.borrow()
     }
 
+    /// How far the log is assessed, to be followed.
+    pub fn watch(&self) -> watch::Receiver<Seq> {
+        self.assessed.clone()
+    }
+
     /// Waits until the log is assessed up to `seq`; whether it was within the time.
     pub async fn wait(&self, seq: Seq, timeout: Duration) -> bool {
         let mut assessed = self.assessed.clone();
@@ -495,8 +500,8 @@ impl Engine {
         }
         if until > self.position {
             let told = self.advance()?;
-            let StateBatch { notes, changes, firings, .. } = taken;
-            let mut batch = StateBatch { notes, ..told };
+            let StateBatch { notes, feedback, changes, firings, .. } = taken;
+            let mut batch = StateBatch { notes, feedback, ..told };
             batch.changes.extend(changes);
             batch.firings.extend(firings);
             self.commit(batch, until)?;
@@ -549,6 +554,7 @@ impl Engine {
         for Logged { id, event, late, .. } in slice {
             match event {
                 Event::Note(note) => taken.notes.push((*id, note.clone())),
+                Event::Feedback(said) => taken.feedback.push((*id, said.clone())),
                 _ if *late => {}
                 Event::Change(report) => self.fold.change(report, *id),
                 Event::Alert(report) => {
@@ -575,7 +581,7 @@ impl Engine {
                     written.changes.extend(change.map(|change| (change, history)));
                 }
                 Event::Alert(report) => written.firings.extend(self.late_firing(*id, report)?),
-                Event::Note(_) => {}
+                Event::Note(_) | Event::Feedback(_) => {}
             }
         }
         Ok(())

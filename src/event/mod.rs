@@ -1,7 +1,7 @@
 //! Events: the immutable facts that arrived, and what they merge into.
 //!
 //! In: what `wire` made of a source's bytes. Out: facts with a content id and an event time, and
-//! the merged things that the rest of the program talks about ([`Change`], [`Episode`], [`Note`]).
+//! the merged things that the rest of the program talks about ([`Change`], [`Episode`], [`Note`], [`Feedback`]).
 //! Nothing here knows a vendor's field names, a clock or a store.
 //!
 //! A thing that lasts arrives as two facts, one for each end, so that "as of then" needs no
@@ -9,6 +9,7 @@
 
 mod alert;
 mod change;
+mod feedback;
 mod fingerprint;
 mod ids;
 mod labels;
@@ -24,6 +25,7 @@ pub use self::{
         REJOIN_GAP, Stretch,
     },
     change::{Action, Change, ChangeHistory, ChangeId, ChangeReport, Kind, Resource, Status},
+    feedback::{Feedback, Verdict},
     fingerprint::Fingerprint,
     ids::{EventId, digest},
     labels::{CANONICAL, Labels, Mapping, Scope},
@@ -43,6 +45,8 @@ pub enum Event {
     Alert(AlertReport),
     /// What a person wrote.
     Note(Note),
+    /// What a person says of a change and an incident.
+    Feedback(Feedback),
 }
 
 impl Event {
@@ -52,6 +56,7 @@ impl Event {
             Self::Change(report) => report.at,
             Self::Alert(report) => report.time(),
             Self::Note(note) => note.at,
+            Self::Feedback(feedback) => feedback.at,
         }
     }
 
@@ -61,7 +66,7 @@ impl Event {
     pub fn id(&self) -> EventId {
         match self {
             Self::Alert(report) => EventId::of(&report.fact()),
-            Self::Change(_) | Self::Note(_) => {
+            Self::Change(_) | Self::Note(_) | Self::Feedback(_) => {
                 self.timeless().map_or_else(|| EventId::of(self), |timeless| EventId::of(&timeless))
             }
         }
@@ -71,7 +76,7 @@ impl Event {
     pub fn id_as(&self, json: &str) -> EventId {
         let is_whole = match self {
             Self::Alert(report) => report.is_fact(),
-            Self::Change(_) | Self::Note(_) => !self.is_time_assumed(),
+            Self::Change(_) | Self::Note(_) | Self::Feedback(_) => !self.is_time_assumed(),
         };
         if is_whole { EventId::of_bytes(json.as_bytes()) } else { self.id() }
     }
@@ -83,7 +88,10 @@ impl Event {
                 Some(Self::Change(report.without_assumed_times()))
             }
             Self::Note(note) if note.at_assumed => Some(Self::Note(note.without_assumed_time())),
-            Self::Change(_) | Self::Alert(_) | Self::Note(_) => None,
+            Self::Feedback(feedback) if feedback.at_assumed => {
+                Some(Self::Feedback(feedback.without_assumed_time()))
+            }
+            Self::Change(_) | Self::Alert(_) | Self::Note(_) | Self::Feedback(_) => None,
         }
     }
 
@@ -92,6 +100,7 @@ impl Event {
         match self {
             Self::Change(report) => report.at_assumed,
             Self::Note(note) => note.at_assumed,
+            Self::Feedback(feedback) => feedback.at_assumed,
             Self::Alert(_) => false,
         }
     }
@@ -104,7 +113,7 @@ impl Event {
     pub fn holds_until(&self) -> Option<Time> {
         match self {
             Self::Alert(report) => report.expires_at,
-            Self::Change(_) | Self::Note(_) => None,
+            Self::Change(_) | Self::Note(_) | Self::Feedback(_) => None,
         }
     }
 }

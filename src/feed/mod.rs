@@ -42,13 +42,13 @@ impl FeedName {
         Self(format!("changes:{kind}"))
     }
 
-    /// The feed that an event of this source belongs to; notes come when people write them, and a
+    /// The feed that an event of this source belongs to; notes and feedback come when people write them, and a
     /// change whose kind is not said could be of any.
     pub fn of(event: &Event, source: &str) -> Option<Self> {
         match event {
             Event::Change(report) => report.kind.map(Self::of_changes),
             Event::Alert(_) => Some(Self(source.to_owned())),
-            Event::Note(_) => None,
+            Event::Note(_) | Event::Feedback(_) => None,
         }
     }
 

@@ -10,6 +10,7 @@ use warp::{
 
 use super::{
     Admission, Api, Request,
+    auth::Role,
     body::capped,
     reply::{ApiError, empty, foreign, json},
 };
@@ -61,8 +62,8 @@ impl Poster {
 
 /// What is said to the sender.
 #[derive(Serialize)]
-struct Receipt {
-    seq: u64,
+pub(super) struct Receipt {
+    pub(super) seq: u64,
     accepted: usize,
     duplicates: usize,
     /// Of the events that were new, those that came too late to change an answer.
@@ -85,7 +86,7 @@ impl Api {
         request: Request,
         admission: &Admission,
     ) -> Result<Response, ApiError> {
-        let Request { headers: raw, query, body, method: _ } = request;
+        let Request { headers: raw, query, body, method: _, path: _ } = request;
         let headers = readable(&raw);
         let post = Post { headers: &headers, query: &query, body: &[], received: clock::now() };
         let entry = admission.entry(source.name(), &raw, &post)?;
@@ -142,6 +143,34 @@ impl Api {
                 ids.first().or(known_as.as_ref()).map(String::as_str),
             )),
         }
+    }
+
+    /// Takes what a person said on a page, or of an incident; counted under `name`.
+    pub(super) async fn said(
+        &self,
+        name: &'static str,
+        said: Normalised,
+    ) -> Result<Receipt, ApiError> {
+        let Normalised { items, rejected, .. } = said;
+        let mut taken = Taken { rejected: rejected.len(), ..Taken::default() };
+        if items.is_empty() {
+            self.parts.metrics.took(name, taken);
+            return Err(ApiError::all_rejected(rejected));
+        }
+        let (Appended { seq: Seq(seq), late, new: _ }, ids) =
+            self.append(items, &mut taken).await?;
+        self.parts.metrics.took(name, taken);
+        let Taken { accepted, duplicates, .. } = taken;
+        Ok(Receipt {
+            seq,
+            accepted,
+            duplicates,
+            late,
+            ignored: 0,
+            ignored_because: Vec::new(),
+            rejected,
+            ids,
+        })
     }
 
     /// Says what the sender will hardly read.
@@ -206,12 +235,12 @@ impl Admission {
     ) -> Result<Entry<'_>, ApiError> {
         let Some(door) = self.doors.get(source) else {
             return match &self.tokens {
-                Some(tokens) => tokens.admit(headers).map(|()| Entry::Open),
+                Some(tokens) => tokens.admit(headers, Role::Ingest).map(|()| Entry::Open),
                 None => Ok(Entry::Open),
             };
         };
         let by_token = match &self.tokens {
-            Some(tokens) if tokens.admit(headers).is_ok() => Ok(()),
+            Some(tokens) if tokens.admit(headers, Role::Ingest).is_ok() => Ok(()),
             _ => Err(unsigned(door)),
         };
         // Whoever signs has to sign rightly, token or not.

@@ -8,16 +8,20 @@
 mod auth;
 mod body;
 mod catalog;
+mod documents;
 mod endings;
 mod feeds;
+mod forms;
 mod ingest;
 mod ops;
+mod pages;
 mod params;
 mod query;
 mod reload;
 mod reply;
 mod route;
 mod server;
+mod stream;
 mod view;
 
 #[cfg(test)]
@@ -95,12 +99,17 @@ pub struct Admission {
 pub struct Api {
     parts: Arc<Parts>,
     reads: Arc<Semaphore>,
+    /// One for each that follows what is assessed, ...
+    streams: Arc<Semaphore>,
+    /// ... all of whom end when this says so.
+    closing: Arc<watch::Sender<bool>>,
     started_at: Time,
 }
 
 /// A request, before its body is read.
 struct Request {
     method: Method,
+    path: String,
     headers: HeaderMap,
     query: Vec<(String, String)>,
     body: Body,
@@ -109,10 +118,11 @@ struct Request {
 /// Everything that can be asked for.
 pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
     let request = warp::method()
+        .and(warp::path::full().map(|path: FullPath| path.as_str().to_owned()))
         .and(warp::header::headers_cloned())
         .and(asked())
         .and(body::streamed())
-        .map(|method, headers, query, body| Request { method, headers, query, body });
+        .map(|method, path, headers, query, body| Request { method, path, headers, query, body });
     target()
         .and(request)
         .then(move |target, request| {
@@ -136,16 +146,23 @@ fn asked() -> BoxedFilter<(Vec<(String, String)>,)> {
 impl Api {
     /// Answers out of these parts.
     pub fn new(parts: Parts) -> Self {
-        let reads = Arc::new(Semaphore::new(READS_MAX));
-        Self { parts: Arc::new(parts), reads, started_at: clock::now() }
+        Self {
+            parts: Arc::new(parts),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+            streams: Arc::new(Semaphore::new(stream::STREAMS_MAX)),
+            closing: Arc::new(watch::Sender::new(false)),
+            started_at: clock::now(),
+        }
     }
 
     async fn answer(self, target: Target, request: Request) -> Response {
         let started = Instant::now();
         let admission = Arc::clone(&self.parts.admission.borrow());
         let (route, source) = (target.route(), target.source(&request.method, &admission));
+        let page = target.page().cloned();
         let response = match self.dispatch(target, source.as_ref(), request, &admission).await {
             Ok(response) => response,
+            Err(error) if page.is_some() => pages::failed(error),
             Err(error) => match &source {
                 Some(source) => error.in_dialect(source.dialect()),
                 None => error.into_response(),
@@ -179,12 +196,25 @@ impl Api {
         if let Some(source) = source {
             return self.ingest(source, request, admission).await;
         }
-        if let (Some(tokens), false) = (&admission.tokens, target.is_open()) {
-            tokens.admit(&request.headers)?;
+        if let (Some(tokens), false) = (&admission.tokens, target.is_open())
+            && let Err(error) = tokens.admit(&request.headers, target.role())
+        {
+            return match target.page() {
+                Some(_) if request.method == Method::GET && error.is_unauthorized() => {
+                    Ok(pages::to_login(&request))
+                }
+                Some(_) | None => Err(error),
+            };
+        }
+        if let Target::Page(view) = target {
+            return self.show(view, request).await;
         }
         if let Target::Heartbeat(feed) = target {
             return self.heartbeat(feed, request).await;
         }
-        self.ask(target, request.query).await
+        if let Target::Feedback(id) = target {
+            return self.feedback(id, request, admission.body_bytes_max).await;
+        }
+        self.ask(target, request).await
     }
 }

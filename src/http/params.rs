@@ -58,7 +58,7 @@ impl Params {
     }
 
     /// The only value of a parameter, as what `parse` makes of it.
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -69,6 +69,11 @@ impl Params {
             return Err(ApiError::parameter(name, "is given twice"));
         }
         parse(value).map(Some).map_err(|why| ApiError::parameter(name, why))
+    }
+
+    /// All values of a parameter, as they were written.
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        self.all(name).map(str::to_owned).collect()
     }
 
     fn time(&self, name: &'static str) -> Result<Option<Time>, ApiError> {

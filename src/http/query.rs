@@ -1,14 +1,15 @@
 //! What is asked: read from the state as of now, or from a fold of the log as of then. The two are
 //! the same [`View`], so an answer does not know which it comes from.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use serde::Serialize;
 use warp::reply::Response;
 
 use super::{
-    Api,
+    Api, Request,
+    documents::TimelineForm,
     params::{LIST, MOMENT, Params, Selection, When, cursor},
     reply::{ApiError, json},
     route::{Id, Target},
@@ -17,9 +18,10 @@ use super::{
 use crate::{
     clock,
     correlate::{Incident, Told},
-    event::{Change, ChangeId, Note, Time},
+    event::{Change, ChangeId, Feedback, Note, Time},
     feed::Gap,
     hearing::Hearing,
+    picture::Range,
     rules::change_labels,
     store::{Page, Paged, StoreError, View},
     timeline,
@@ -39,22 +41,19 @@ const TIMELINE_MAX: usize = 1_000;
 const MEMBERS_MAX: usize = 1_000;
 
 /// What one answer is read from, and the time that it is as of.
-struct Moment<'a> {
-    view: &'a dyn View,
-    at: Time,
+pub(super) struct Moment<'a> {
+    pub(super) view: &'a dyn View,
+    pub(super) at: Time,
     /// How far before an incident its cause is looked for.
     look_back: TimeDelta,
     /// Who is silent, where the answer is as of now; one as of then does not depend on it.
-    hearing: Option<&'a Hearing>,
+    pub(super) hearing: Option<&'a Hearing>,
 }
 
 impl Api {
     /// Answers a query. What is wrong with it is said before anything is waited for or read.
-    pub(super) async fn ask(
-        &self,
-        target: Target,
-        query: Vec<(String, String)>,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn ask(&self, target: Target, request: Request) -> Result<Response, ApiError> {
+        let Request { query, headers, .. } = request;
         let params = Params::new(query, parameters(&target))?;
         let (when, select) = (params.when()?, params.selection()?);
         match target {
@@ -67,12 +66,23 @@ impl Api {
                 self.read(when, move |moment| Ok(Impacts::from(moment.incident(&id)?))).await
             }
             Target::IncidentTimeline(id) => {
-                self.read(when, move |moment| incident_timeline(moment, &id)).await
+                let form = TimelineForm::of(&params)?;
+                let range = Range { from: select.page.start, to: select.page.end };
+                let read =
+                    move |moment: &Moment<'_>| Ok(timeline_of(moment, &moment.incident(&id)?)?.0);
+                Ok(form.reply(&self.answered(when, read).await?, range))
             }
+            Target::Postmortem(id) => self.postmortem(id, &params, &headers).await,
+            Target::Stream => self.stream(),
             Target::Changes => self.read(when, move |moment| changes(moment, &select)).await,
             Target::Change(id) => self.read(when, move |moment| change(moment, &id)).await,
             Target::Alerts => self.read(when, move |moment| alerts(moment, &select)).await,
-            Target::Timeline => self.read(when, move |moment| timeline(moment, &select)).await,
+            Target::Timeline => {
+                let form = TimelineForm::of(&params)?;
+                let range = Range { from: select.page.start, to: select.page.end };
+                let read = move |moment: &Moment<'_>| timeline(moment, &select);
+                Ok(form.reply(&self.answered(when, read).await?, range))
+            }
             Target::AlertmanagerStatus => Ok(self.alertmanager_status()),
             Target::Feeds => Ok(self.feeds()),
             Target::Catalog => self.catalog().await,
@@ -80,9 +90,12 @@ impl Api {
             Target::Healthy => Ok(Self::healthy()),
             Target::Ready => self.ready(),
             Target::Reload => self.reload().await,
-            Target::Source(_) | Target::Own(_) | Target::Heartbeat(_) | Target::Unknown => {
-                Err(ApiError::not_found("nothing is asked for here"))
-            }
+            Target::Source(_)
+            | Target::Own(_)
+            | Target::Heartbeat(_)
+            | Target::Feedback(_)
+            | Target::Page(_)
+            | Target::Unknown => Err(ApiError::not_found("nothing is asked for here")),
         }
     }
 
@@ -92,6 +105,15 @@ impl Api {
         when: When,
         work: impl Fn(&Moment<'_>) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
+        Ok(json(&self.answered(when, work).await?))
+    }
+
+    /// The same, to be written otherwise.
+    pub(super) async fn answered<T: Send + 'static>(
+        &self,
+        when: When,
+        work: impl Fn(&Moment<'_>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<Answered<T>, ApiError> {
         if let Some((seq, timeout)) = when.wait
             && !self.parts.engine.wait(seq, timeout).await
         {
@@ -113,7 +135,7 @@ impl Api {
                 engine.read(|view| work(&Moment { view, at, look_back, hearing }))?;
             Ok(Answered { at, config, body })
         };
-        Ok(json(&self.in_turn(read).await?))
+        self.in_turn(read).await
     }
 
     /// Runs what blocks, a bounded number at once.
@@ -141,17 +163,19 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         Target::Incidents => Some(&[&LIST, &["state"], &MOMENT]),
         Target::Changes => Some(&[&LIST, &MOMENT]),
         Target::Alerts => Some(&[&LIST, &["firing"], &MOMENT]),
-        Target::Timeline => Some(&[&["start", "end", "match[]"], &MOMENT]),
-        Target::Change(_)
-        | Target::Incident(_)
-        | Target::Suspects(_)
-        | Target::IncidentTimeline(_)
-        | Target::Impact(_) => Some(&[&MOMENT]),
-        Target::Feeds | Target::Catalog => Some(&[]),
+        Target::Timeline => Some(&[&["start", "end", "match[]", "format"], &MOMENT]),
+        Target::IncidentTimeline(_) => Some(&[&["start", "end", "format"], &MOMENT]),
+        Target::Postmortem(_) => Some(&[&["format"], &MOMENT]),
+        Target::Change(_) | Target::Incident(_) | Target::Suspects(_) | Target::Impact(_) => {
+            Some(&[&MOMENT])
+        }
+        Target::Feeds | Target::Catalog | Target::Stream => Some(&[]),
         Target::Source(_)
         | Target::Own(_)
         | Target::AlertmanagerStatus
         | Target::Heartbeat(_)
+        | Target::Feedback(_)
+        | Target::Page(_)
         | Target::Metrics
         | Target::Healthy
         | Target::Ready
@@ -161,7 +185,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
 }
 
 impl Moment<'_> {
-    fn incident(&self, Id(id): &Id) -> Result<Incident, ApiError> {
+    pub(super) fn incident(&self, Id(id): &Id) -> Result<Incident, ApiError> {
         let found = self.view.incident(id)?.map(|incident| self.told(incident)).transpose()?;
         let nothing = || format!("no incident, and no alert in one, has the id {id:?}");
         found.ok_or_else(|| ApiError::not_found(nothing()))
@@ -194,13 +218,23 @@ fn list<T>(name: &'static str, page: Paged<T>) -> List<T> {
 }
 
 fn incidents(moment: &Moment<'_>, select: &Selection) -> Result<List<Told>, ApiError> {
+    let Paged { items, next } = incidents_of(moment, select)?;
+    let told = items.into_iter().map(|incident| Ok(moment.with_alerts(incident)?));
+    let items = told.collect::<Result<_, ApiError>>()?;
+    Ok(list("incidents", Paged { items, next }))
+}
+
+/// The incidents that are asked for, as they are told.
+pub(super) fn incidents_of(
+    moment: &Moment<'_>,
+    select: &Selection,
+) -> Result<Paged<Incident>, ApiError> {
     let Paged { items, next } = moment.view.incidents(&select.page, &|incident| {
         select.state.is_none_or(|state| incident.clone().at(moment.at).state == state)
             && select.matching.holds(|| incident.labels.clone())
     })?;
-    let told = items.into_iter().map(|incident| moment.with_alerts(moment.told(incident)?));
-    let items = told.collect::<Result<_, _>>()?;
-    Ok(list("incidents", Paged { items, next }))
+    let told = items.into_iter().map(|incident| Ok(moment.told(incident)?));
+    Ok(Paged { items: told.collect::<Result<_, ApiError>>()?, next })
 }
 
 fn incident(moment: &Moment<'_>, id: &Id) -> Result<One<Told>, ApiError> {
@@ -228,8 +262,11 @@ fn alerts(moment: &Moment<'_>, select: &Selection) -> Result<List<Alert>, ApiErr
     Ok(list("alerts", Paged { items, next }))
 }
 
-fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError> {
-    let incident = moment.incident(id)?;
+/// An incident's timeline, and what people said of its changes.
+pub(super) fn timeline_of(
+    moment: &Moment<'_>,
+    incident: &Incident,
+) -> Result<(Timeline, Vec<Feedback>), ApiError> {
     let symptoms = moment.view.symptoms(&incident.id, TIMELINE_MAX)?;
     let suspects = incident.suspects.iter().flat_map(|suspect| &suspect.changes);
     let cleared = incident.cleared.iter().flat_map(|cleared| &cleared.changes);
@@ -248,17 +285,41 @@ fn incident_timeline(moment: &Moment<'_>, id: &Id) -> Result<Timeline, ApiError>
             note.incident = Some(named.map_or(id, |named| named.id.0));
         }
     }
+    let feedback = feedback_on(moment, incident)?;
     let truncated = truncated || symptoms.len() == TIMELINE_MAX;
     let gaps = moment.gaps(from, incident.ended_at.unwrap_or(moment.at))?;
-    let entries = timeline::entries(&incident, &symptoms, &changes, &notes, moment.at);
+    let entries = timeline::entries(incident, &symptoms, &changes, &notes, moment.at);
+    let titled = changes.iter().map(|change| (&change.id, change)).collect();
+    let entries = timeline::with_feedback(entries, &feedback, &titled);
     let entries = timeline::with_gaps(entries, &gaps, from);
-    let frozen = incident.frozen;
-    Ok(Timeline { incident: Some(incident.id), entries, truncated, frozen })
+    let id = Some(incident.id.clone());
+    let timeline = Timeline { incident: id, entries, truncated, frozen: incident.frozen };
+    Ok((timeline, feedback))
 }
 
-fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiError> {
+/// What people said of this incident's changes: they name it, or one of its alerts.
+fn feedback_on(moment: &Moment<'_>, incident: &Incident) -> Result<Vec<Feedback>, ApiError> {
+    let mut said = moment.view.feedback(incident.started_at, moment.at, TIMELINE_MAX)?;
+    let mut about: BTreeMap<String, bool> = BTreeMap::new();
+    for one in &said {
+        if !about.contains_key(&one.incident) {
+            let named = moment.view.incident(&one.incident)?;
+            about.insert(one.incident.clone(), named.is_some_and(|named| named.id == incident.id));
+        }
+    }
+    said.retain(|one| about.get(&one.incident) == Some(&true));
+    Ok(said)
+}
+
+/// The range that is asked for; a day up to now where the query does not say.
+pub(super) fn range_of(moment: &Moment<'_>, select: &Selection) -> (Time, Time) {
     let end = select.page.end.unwrap_or(moment.at);
-    let start = select.page.start.or_else(|| end.checked_sub_signed(TIMELINE_RANGE)).unwrap_or(end);
+    let day_before = || end.checked_sub_signed(TIMELINE_RANGE).unwrap_or(end);
+    (select.page.start.unwrap_or_else(day_before), end)
+}
+
+pub(super) fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiError> {
+    let (start, end) = range_of(moment, select);
     let page = Page { start: Some(start), end: Some(end), after: None, limit: TIMELINE_PAGE };
     let (symptoms, more_symptoms) = collect(page.clone(), |page| {
         moment.view.families(page, &|one| select.matching.holds(|| one.labels().clone()))

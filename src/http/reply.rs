@@ -84,6 +84,28 @@ impl ApiError {
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"antecede\"")
     }
 
+    /// Whether somebody has to say who they are.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.0.status == StatusCode::UNAUTHORIZED
+    }
+
+    pub(super) fn forbidden(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// What was posted cannot be read.
+    pub(super) fn unreadable(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// What it says: status, words, and a hint.
+    pub(super) fn words(&self) -> (StatusCode, String, Option<String>) {
+        let Problem { status, detail, field, hint, .. } = &*self.0;
+        let words =
+            field.as_ref().map_or_else(|| detail.clone(), |field| format!("{field}: {detail}"));
+        (*status, words, hint.clone())
+    }
+
     /// None of what was posted was understood.
     pub(super) fn all_rejected(rejected: Vec<Rejected>) -> Self {
         Self::rejected("nothing in the body could be taken", rejected)

@@ -9,7 +9,7 @@ use warp::{
     http::Method,
 };
 
-use super::{Admission, ingest::Poster};
+use super::{Admission, auth::Role, ingest::Poster, pages::View};
 use crate::wire::source::{Source, Verbs};
 
 /// What a path stands for.
@@ -27,6 +27,10 @@ pub(super) enum Target {
     Suspects(Id),
     IncidentTimeline(Id),
     Impact(Id),
+    Postmortem(Id),
+    Feedback(Id),
+    Stream,
+    Page(View),
     Alerts,
     Timeline,
     Feeds,
@@ -76,6 +80,10 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
             .or(warp::path!(Id / "timeline").map(Target::IncidentTimeline))
             .unify()
             .or(warp::path!(Id / "impact").map(Target::Impact))
+            .unify()
+            .or(warp::path!(Id / "postmortem").map(Target::Postmortem))
+            .unify()
+            .or(warp::path!(Id / "feedback").map(Target::Feedback))
             .unify(),
     );
     let events = warp::path!("api" / "v2" / "status")
@@ -89,6 +97,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("api" / "v1" / "timeline").map(|| Target::Timeline))
         .unify()
         .or(warp::path!("api" / "v1" / "feeds").map(|| Target::Feeds))
+        .unify()
+        .or(warp::path!("api" / "v1" / "stream").map(|| Target::Stream))
         .unify()
         .or(warp::path!("api" / "v1" / "catalog").map(|| Target::Catalog))
         .unify()
@@ -118,12 +128,40 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .unify()
         .or(ops.boxed())
         .unify()
+        .or(view().map(Target::Page))
+        .unify()
         .or(warp::any().map(|| Target::Unknown))
         .unify()
         .boxed()
 }
 
+/// Matches the paths of pages.
+fn view() -> BoxedFilter<(View,)> {
+    warp::path::end()
+        .map(|| View::Home)
+        .or(warp::path!("explore").map(|| View::Explore))
+        .unify()
+        .or(warp::path!("login").map(|| View::Login))
+        .unify()
+        .or(warp::path!("assets" / String).map(|name| View::Asset(format!("/assets/{name}"))))
+        .unify()
+        .or(warp::path!("incidents" / Id).map(View::Incident))
+        .unify()
+        .or(warp::path!("incidents" / Id / "postmortem").map(View::Document))
+        .unify()
+        .or(warp::path!("incidents" / Id / "feedback").map(View::Feedback))
+        .unify()
+        .or(warp::path!("incidents" / Id / "notes").map(View::Note))
+        .unify()
+        .boxed()
+}
+
 impl Target {
+    /// The page that it is, if it is one.
+    pub(super) const fn page(&self) -> Option<&View> {
+        if let Self::Page(view) = self { Some(view) } else { None }
+    }
+
     /// The path's form: what it is counted under.
     pub(super) fn route(&self) -> &'static str {
         match self {
@@ -137,6 +175,10 @@ impl Target {
             Self::Suspects(_) => "/api/v1/incidents/{id}/suspects",
             Self::IncidentTimeline(_) => "/api/v1/incidents/{id}/timeline",
             Self::Impact(_) => "/api/v1/incidents/{id}/impact",
+            Self::Postmortem(_) => "/api/v1/incidents/{id}/postmortem",
+            Self::Feedback(_) => "/api/v1/incidents/{id}/feedback",
+            Self::Stream => "/api/v1/stream",
+            Self::Page(view) => view.route(),
             Self::Alerts => "/api/v1/alerts",
             Self::Timeline => "/api/v1/timeline",
             Self::Feeds => "/api/v1/feeds",
@@ -158,7 +200,8 @@ impl Target {
                 Verbs::PostAndHandshake => &[Method::OPTIONS, Method::POST],
             },
             Self::Own(_) | Self::Reload => &[Method::POST, Method::PUT],
-            Self::Heartbeat(_) => &[Method::POST],
+            Self::Heartbeat(_) | Self::Feedback(_) => &[Method::POST],
+            Self::Page(view) => view.methods(),
             Self::Changes | Self::Alerts => &[Method::GET, Method::HEAD, Method::POST],
 
             Self::AlertmanagerStatus
@@ -168,6 +211,8 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
+            | Self::Postmortem(_)
+            | Self::Stream
             | Self::Timeline
             | Self::Feeds
             | Self::Catalog
@@ -194,6 +239,10 @@ impl Target {
             | Self::Suspects(_)
             | Self::IncidentTimeline(_)
             | Self::Impact(_)
+            | Self::Postmortem(_)
+            | Self::Feedback(_)
+            | Self::Stream
+            | Self::Page(_)
             | Self::Timeline
             | Self::Feeds
             | Self::Catalog
@@ -203,6 +252,21 @@ impl Target {
             | Self::Ready
             | Self::Reload
             | Self::Unknown => None,
+        }
+    }
+
+    /// What a token has to be good for here, where nothing is posted by a source.
+    pub(super) fn role(&self) -> Role {
+        let tells = matches!(
+            self,
+            Self::Heartbeat(_) | Self::Feedback(_) | Self::Page(View::Feedback(_) | View::Note(_))
+        );
+        if tells {
+            Role::Ingest
+        } else if matches!(self, Self::Reload) {
+            Role::Admin
+        } else {
+            Role::Read
         }
     }
 
@@ -216,6 +280,10 @@ impl Target {
 
     /// Whether it is answered without a token: what supervisors ask.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self, Self::Healthy | Self::Ready)
+        let is_open_page = match self.page() {
+            Some(view) => view.is_open(),
+            None => false,
+        };
+        is_open_page || matches!(self, Self::Healthy | Self::Ready)
     }
 }

@@ -27,7 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then takes no more connections, lets the requests that run end, and
 /// returns.
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) {
-    let service = TowerToHyperService::new(warp::service(routes(api)));
+    let service = TowerToHyperService::new(warp::service(routes(api.clone())));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -51,6 +51,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
         });
     }
     drop(listener);
+    api.close_streams();
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::warn!(open = connections.len(), "requests did not end in time: they are cut off");
     }

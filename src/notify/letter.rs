@@ -114,7 +114,7 @@ fn body(
             told_before: told
                 .filter(|_| listed > 0)
                 .map(|told| ToldBefore { at: told.at, claim: &told.claim }),
-            link: format!("{}/api/v1/incidents/{}", link.trim_end_matches('/'), incident.id),
+            link: format!("{}/incidents/{}", link.trim_end_matches('/'), incident.id),
         },
     };
     // Strings, numbers and lists: JSON can say all of them.

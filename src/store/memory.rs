@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use super::{Page, Paged, StoreError, View, paging::fill};
 use crate::{
     correlate::{Assessment, Family, Incident, IncidentId},
-    event::{Change, ChangeId, Episode, EpisodeId, Note, Time},
+    event::{Change, ChangeId, Episode, EpisodeId, Feedback, Note, Time},
 };
 
 impl View for Assessment {
@@ -76,6 +76,11 @@ impl View for Assessment {
 
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError> {
         let within = self.notes.iter().filter(|note| start <= note.at && note.at <= end);
+        Ok(within.take(limit).cloned().collect())
+    }
+
+    fn feedback(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Feedback>, StoreError> {
+        let within = self.feedback.iter().filter(|said| start <= said.at && said.at <= end);
         Ok(within.take(limit).cloned().collect())
     }
 }

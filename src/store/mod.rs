@@ -30,8 +30,8 @@ use tokio::sync::watch;
 use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept},
     event::{
-        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Firing, Note, Outlook,
-        Time, show_time,
+        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Feedback, Firing,
+        Note, Outlook, Time, show_time,
     },
 };
 
@@ -192,6 +192,8 @@ pub struct StateBatch {
     pub seen: Vec<Seen>,
     /// New; one that is there already stays as it is.
     pub notes: Vec<(EventId, Note)>,
+    /// New; what is there already stays as it is.
+    pub feedback: Vec<(EventId, Feedback)>,
 }
 
 /// How far the state has come.
@@ -326,6 +328,9 @@ pub trait View {
 
     /// Notes with `start <= at <= end`, oldest first, at most `limit`.
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError>;
+
+    /// What people said of changes, with `start <= at <= end`, oldest first, at most `limit`.
+    fn feedback(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Feedback>, StoreError>;
 }
 
 /// The state: what the engine made of the log; deleting it is a rebuild.
@@ -423,4 +428,7 @@ pub trait State: fmt::Debug + Send + Sync {
 
     /// As [`View::notes`].
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError>;
+
+    /// As [`View::feedback`].
+    fn feedback(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Feedback>, StoreError>;
 }

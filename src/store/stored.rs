@@ -4,7 +4,7 @@
 use super::{FiringRow, Log, Page, Paged, Records, State, StoreError, View, paging::fill};
 use crate::{
     correlate::{Family, Incident, IncidentId},
-    event::{Change, ChangeId, Episode, EpisodeId, Event, Mapping, Note, Stretch, Time},
+    event::{Change, ChangeId, Episode, EpisodeId, Event, Feedback, Mapping, Note, Stretch, Time},
 };
 
 /// The stores, and how labels become scope.
@@ -134,5 +134,9 @@ impl View for Stored<'_> {
 
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError> {
         self.state.notes(start, end, limit)
+    }
+
+    fn feedback(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Feedback>, StoreError> {
+        self.state.feedback(start, end, limit)
     }
 }

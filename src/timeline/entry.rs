@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     correlate::Family,
-    event::{Change, ChangeId, EpisodeId, Labels, Note, Status, Time},
+    event::{Change, ChangeId, EpisodeId, Feedback, Labels, Note, Status, Time, Verdict},
     feed::Gap,
 };
 
@@ -34,6 +34,8 @@ pub enum EntryKind {
     Gap,
     /// Somebody wrote something.
     Note,
+    /// Somebody said that a change was the cause, or was not.
+    Feedback,
 }
 
 /// What the line is to the story.
@@ -100,6 +102,12 @@ pub struct Entry {
     /// Where people read more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// At the beginning of a symptom: the earliest that it can really have begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onset_from: Option<Time>,
+    /// What was said of a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// At the end of something that lasts: how long it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasted_seconds: Option<i64>,
@@ -123,6 +131,8 @@ impl Entry {
             alerts: None,
             actor: change.actor.clone(),
             url: change.url.clone(),
+            onset_from: None,
+            verdict: None,
             lasted_seconds: None,
         };
         let began = match change.status {
@@ -157,45 +167,26 @@ impl Entry {
             alerts: Some(family.episodes).filter(|episodes| *episodes > 1),
             actor: None,
             url: family.head.url.clone(),
+            onset_from: Some(family.onset_from),
+            verdict: None,
             lasted_seconds: None,
         };
         let ended = family.ended_at(at).map(|ends_at| Self {
             at: ends_at,
             kind: if family.expected { EntryKind::AlertExpired } else { EntryKind::AlertResolved },
+            onset_from: None,
             lasted_seconds: Some((ends_at - family.starts_at).num_seconds()),
             ..fired.clone()
         });
         [Some(fired), ended].into_iter().flatten().collect()
     }
 
-    /// What somebody wrote.
-    pub(super) fn of_note(note: &Note) -> Self {
-        Self {
-            at: note.at,
-            kind: EntryKind::Note,
-            title: note.text.clone(),
-            detail: None,
-            role: Role::Context,
-            services: values(&note.labels, "service"),
-            environments: values(&note.labels, "environment"),
-            severity: None,
-            status: None,
-            change: None,
-            alert: None,
-            alerts: None,
-            actor: note.author.clone(),
-            url: None,
-            lasted_seconds: None,
-        }
-    }
-
-    /// That somebody was not heard from, where that began, or at the earliest that is told.
-    pub(super) fn of_gap(gap: &Gap, earliest: Time) -> Self {
-        let at = gap.from.max(earliest);
+    /// A line that says this at this time, and nothing else.
+    fn plain(at: Time, kind: EntryKind, title: String) -> Self {
         Self {
             at,
-            kind: EntryKind::Gap,
-            title: gap.words(at),
+            kind,
+            title,
             detail: None,
             role: Role::Context,
             services: Vec::new(),
@@ -207,8 +198,38 @@ impl Entry {
             alerts: None,
             actor: None,
             url: None,
+            onset_from: None,
+            verdict: None,
             lasted_seconds: None,
         }
+    }
+
+    /// What somebody wrote.
+    pub(super) fn of_note(note: &Note) -> Self {
+        Self {
+            services: values(&note.labels, "service"),
+            environments: values(&note.labels, "environment"),
+            actor: note.author.clone(),
+            ..Self::plain(note.at, EntryKind::Note, note.text.clone())
+        }
+    }
+
+    /// What somebody said of a change, under its title where that is known.
+    pub(super) fn of_feedback(said: &Feedback, change: Option<&Change>) -> Self {
+        let title = change.map_or_else(|| said.change.0.clone(), |change| change.title.clone());
+        Self {
+            detail: said.text.clone(),
+            change: Some(said.change.clone()),
+            actor: said.author.clone(),
+            verdict: Some(said.verdict),
+            ..Self::plain(said.at, EntryKind::Feedback, title)
+        }
+    }
+
+    /// That somebody was not heard from, where that began, or at the earliest that is told.
+    pub(super) fn of_gap(gap: &Gap, earliest: Time) -> Self {
+        let at = gap.from.max(earliest);
+        Self::plain(at, EntryKind::Gap, gap.words(at))
     }
 
     /// The order of a timeline: by time, causes before symptoms before words, then by what is said.

@@ -5,17 +5,21 @@
 //! store, and the order of what comes in decides nothing.
 
 mod entry;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::entry::{Entry, EntryKind, Role};
+pub use self::{
+    entry::{Entry, EntryKind, Role},
+    words::{say_entry, say_kind},
+};
 
 use std::collections::BTreeMap;
 
 use crate::{
     correlate::{Family, Incident},
-    event::{CANONICAL, Change, ChangeId, Labels, Note, Time},
+    event::{CANONICAL, Change, ChangeId, Feedback, Labels, Note, Time},
     feed::Gap,
 };
 
@@ -55,6 +59,17 @@ pub fn between(symptoms: &[Family], changes: &[Change], notes: &[Note], at: Time
 /// by who knows the time. A gap that began before `from` stands there.
 pub fn with_gaps(entries: Vec<Entry>, gaps: &[Gap], from: Time) -> Vec<Entry> {
     in_order(entries.into_iter().chain(gaps.iter().map(|gap| Entry::of_gap(gap, from))))
+}
+
+/// The same entries, and what people said of the changes that `titled` knows.
+pub fn with_feedback(
+    entries: Vec<Entry>,
+    feedback: &[Feedback],
+    titled: &BTreeMap<&ChangeId, &Change>,
+) -> Vec<Entry> {
+    let said =
+        feedback.iter().map(|said| Entry::of_feedback(said, titled.get(&said.change).copied()));
+    in_order(entries.into_iter().chain(said))
 }
 
 fn in_order(lines: impl Iterator<Item = Entry>) -> Vec<Entry> {

@@ -9,6 +9,7 @@ pub mod alertmanager;
 pub mod alertmanager_api;
 pub mod case;
 pub mod change;
+pub mod feedback;
 mod limits;
 mod moment;
 pub mod note;

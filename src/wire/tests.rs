@@ -185,7 +185,7 @@ fn an_episode_finds_its_alerts_in_the_case() {
             .iter()
             .find_map(|event| match event {
                 Event::Alert(report) if report.labels.holds("alertname", name) => Some(report),
-                Event::Alert(_) | Event::Change(_) | Event::Note(_) => None,
+                Event::Alert(_) | Event::Change(_) | Event::Note(_) | Event::Feedback(_) => None,
             })
             .unwrap();
         let mut firings = crate::event::Firings::default();

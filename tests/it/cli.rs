@@ -207,7 +207,7 @@ fn suspects_and_timeline_of_the_newest_incident_are_told_to_people() {
     assert!(requests[1].starts_with("GET /api/v1/incidents/inc_1?at="), "{requests:?}");
     assert!(requests[2].starts_with("GET /api/v1/changes/c%201?at="), "{requests:?}");
 
-    let entries = r#"{"entries": [{"at": "2023-02-23T15:06:00Z", "kind": "alert_firing",
+    let entries = r#"{"at": "2023-02-23T15:10:00Z", "entries": [{"at": "2023-02-23T15:06:00Z", "kind": "alert_firing",
         "title": "Down", "role": "symptom", "services": ["api"], "environments": []}],
         "truncated": true}"#;
     let (output, requests) = Canned::new([(200, entries)]).run("timeline inc_1");

@@ -70,7 +70,7 @@ fn every_rule_catalogue_and_configuration_is_accepted() {
         assert_eq!(accepted, Ok(()), "{block}");
         checked += 1;
     }
-    assert_eq!(checked, 4);
+    assert!(checked > 3, "{checked}");
 }
 
 /// Loads a part of a configuration.
@@ -107,7 +107,9 @@ fn every_request_is_answered() {
     assert_eq!(posted, 1);
     // The first path of a row stands whole, the others are further ones like it.
     let row = Regex::new(r"(?m)^\| `GET (/[^`\[{]+)`").unwrap();
-    let paths: Vec<_> = row.captures_iter(&text).map(|row| row[1].to_owned()).collect();
+    // A stream is answered for as long as somebody listens; the page's tests do.
+    let paths = row.captures_iter(&text).map(|row| row[1].to_owned());
+    let paths: Vec<_> = paths.filter(|path| !path.ends_with("/stream")).collect();
     assert!(paths.len() > 3, "{paths:?}");
     for path in paths {
         let reply = daemon.try_get(&path).unwrap();

@@ -7,6 +7,8 @@ mod alerts;
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod chance;
 #[cfg(test)]
 mod check;
@@ -16,6 +18,8 @@ mod cli;
 mod crash;
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod dashboards;
 #[cfg(test)]
 mod days;
 #[cfg(test)]
@@ -50,6 +54,8 @@ mod load;
 mod notices;
 #[cfg(test)]
 mod orders;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod real_programs;
 #[cfg(test)]

@@ -131,18 +131,21 @@ fn the_daemon_and_replay_say_the_same() {
     }
 }
 
+/// The catalogue of a recorded incident, as a file.
+pub(crate) fn catalog_of(case: &Case) -> String {
+    let services = case.services.iter().map(|one| {
+        let mut service = json!({"name": one.service, "depends_on": one.depends_on});
+        one.tier.iter().for_each(|tier| service["tier"] = json!(tier));
+        service
+    });
+    toml::to_string(&json!({"service": services.collect::<Vec<_>>()})).unwrap()
+}
+
 impl Recorded {
     fn new(text: Value) -> Self {
         let case = Case::parse(text.to_string().as_bytes()).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let services = case.services.iter().map(|one| {
-            let mut service = json!({"name": one.service, "depends_on": one.depends_on});
-            one.tier.iter().for_each(|tier| service["tier"] = json!(tier));
-            service
-        });
-        let catalog = json!({"service": services.collect::<Vec<_>>()});
-        let catalog = toml::to_string(&catalog).unwrap();
-        fs::write(dir.path().join("catalog.toml"), catalog).unwrap();
+        fs::write(dir.path().join("catalog.toml"), catalog_of(&case)).unwrap();
         Self { text, posts: posts(&case), case, dir }
     }
 

@@ -307,3 +307,72 @@ fn check(tool: PathBuf, args: &[&str], config: &Path) {
     let told = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{}: {told}", config.display());
 }
+
+/// As a receiver of the kind that posts to PagerDuty.
+const PAGERDUTY: &str = r"
+route:
+  receiver: antecede
+  group_by: ['...']
+  group_wait: 0s
+  group_interval: 1s
+receivers:
+  - name: antecede
+    pagerduty_configs:
+      - url: http://127.0.0.1:8377/v2/enqueue
+        routing_key: R0
+        class: '{{ .CommonLabels.alertname }}'
+        details:
+          service: '{{ .CommonLabels.service }}'
+          environment: '{{ .CommonLabels.environment }}'
+";
+
+/// Posts one alert to an Alertmanager, as Prometheus does.
+fn post_alert(alertmanager: SocketAddr, ends_at: &str) {
+    let body = serde_json::json!([{
+        "labels": {"alertname": "QueueFull", "service": "orders", "environment": "production"},
+        "startsAt": "2026-11-20T10:00:00Z",
+        "endsAt": ends_at,
+    }])
+    .to_string();
+    let mut stream = TcpStream::connect(alertmanager).unwrap();
+    let head = "POST /api/v2/alerts HTTP/1.0\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.contains(" 200 OK"), "{reply}");
+}
+
+/// A resolve of it has the same key and another summary.
+#[test]
+fn a_real_alertmanager_takes_us_for_pagerduty() {
+    let daemon = Daemon::with_files(
+        "[sources.pagerduty_events]\nsecret_files = [\"keys\"]\n",
+        &[("keys", "R0\n")],
+    );
+    let config = daemon.dir().join("pagerduty.yml");
+    let address = daemon.address().to_string();
+    fs::write(&config, PAGERDUTY.replace("127.0.0.1:8377", &address)).unwrap();
+    check(find_program(&["amtool"]), &["check-config"], &config);
+    let program = find_program(&["prometheus-alertmanager", "alertmanager"]);
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--config.file={}", path(&config)))
+        .arg(format!("--storage.path={}", path(&daemon.dir().join("alertmanager"))))
+        .arg("--cluster.listen-address=");
+    if unpacked_dir().is_dir() {
+        command.current_dir(unpacked_dir());
+    }
+    let alertmanager = Server::start(&mut command);
+
+    post_alert(alertmanager.address, "2999-01-01T00:00:00Z");
+    let firing = daemon.wait_until("/api/v1/alerts?firing=true", |list| alerts(list).len() == 1);
+    let alert = &alerts(&firing)[0];
+    assert_eq!(alert["alertname"], "QueueFull", "{alert:#}");
+    assert_eq!(alert["scope"]["service"], "orders", "{alert:#}");
+
+    post_alert(alertmanager.address, "2026-11-20T10:05:00Z");
+    let over = daemon.wait_until("/api/v1/alerts?firing=false", |list| alerts(list).len() == 1);
+    assert_eq!(alerts(&over)[0]["id"], alert["id"]);
+    let refused = "antecede_ingest_requests_total{code=\"401\",source=\"pagerduty_events\"}";
+    assert_eq!(number(&daemon, refused), 0);
+}

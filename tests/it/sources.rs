@@ -204,6 +204,9 @@ fn normalise_says_what_was_not_understood_and_why() {
         told.contains("note: \"odd\" is no kind that is known: it is taken as other"),
         "{told}"
     );
+    let steered = custom.replace("odd", "\u{9b}2J");
+    let (_, told) = normalise(&["--source", "cloudevents"], &steered);
+    assert!(!told.contains('\u{9b}'), "it would steer a terminal: {told:?}");
     let (code, told) = normalise(&["--source", "githib"], "{}");
     assert_eq!(code, Some(2));
     assert!(told.contains("did you mean github?"), "{told}");
@@ -214,7 +217,7 @@ fn the_list_names_every_source() {
     let output = antecede().args(["normalise", "--list"]).output().unwrap();
     let listed = String::from_utf8(output.stdout).unwrap();
     for source in SOURCES {
-        assert!(listed.contains(&format!("{}: {}", source.name, source.about)), "{}", source.name);
+        assert!(listed.contains(&format!("{}  {}", source.name, source.about)), "{}", source.name);
     }
 }
 

@@ -24,12 +24,12 @@ use super::{
     client::Client,
     files::read_token,
     out::{Outcome, Progress, print, print_json, say},
-    text::say_count,
 };
 use crate::{
     clock,
     event::{AlertReport, Labels, Time, micros, show_time, time_of_micros},
     prom_api::{Failed, Prometheus},
+    say::say_count,
     wire::case::{Case, Post, posts},
 };
 

@@ -9,9 +9,9 @@ use crate::{
     cli::{
         client::{Client, Rejected},
         out::{Outcome, say},
-        text::say_count,
     },
     event::AlertReport,
+    say::say_count,
     wire::case::Post,
 };
 

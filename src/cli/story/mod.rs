@@ -118,6 +118,7 @@ async fn summary(client: &Client, incidents: &[Told], as_of: Time) -> String {
         (format!("{program} suspects --at {at} --server {server}"), "the same at the first alert"),
         (format!("{program} timeline --server {server}"), "what happened, line by line"),
         (format!("curl {list}"), "the same for programs"),
+        (server.to_string(), "the same in a browser"),
     ];
     for (command, why) in rows {
         page.words(2, why);

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::{cli::text, wire::case::Post};
+use crate::{say::say_place, wire::case::Post};
 
 /// The fields of what tools post that say what it is.
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ struct Place {
 
 impl Place {
     fn of(&self, thing: String) -> String {
-        match text::say_place(&self.service.list(), &self.environment.list()) {
+        match say_place(&self.service.list(), &self.environment.list()) {
             place if place.is_empty() => thing,
             place => format!("{thing}, {place}"),
         }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cli::text,
     correlate::{Incident, IncidentId},
     event::ChangeId,
+    say::answer,
 };
 
 /// What was said of each incident so far.
@@ -27,11 +27,11 @@ impl Watch {
         let said = self.0.entry(incident.id.clone()).or_default();
         let mut news = Vec::new();
         let suspects: Vec<_> = incident.suspects.iter().map(|one| one.title.as_str()).collect();
-        let answer = format!("{} {}", incident.answer.word(), suspects.join("\n"));
-        if said.answer != answer {
-            let (word, rest) = text::answer(incident);
+        let now = format!("{} {}", incident.answer.word(), suspects.join("\n"));
+        if said.answer != now {
+            let (word, rest) = answer(incident);
             news.push(format!("{word}  {rest}"));
-            said.answer = answer;
+            said.answer = now;
         }
         for one in &incident.cleared {
             if said.cleared.insert(one.change.clone()) {

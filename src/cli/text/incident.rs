@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use super::{
     Changes,
     page::{Column, Page},
-    words::{
-        Clock, say_count, say_distance, say_place, say_place_of, say_probability, say_seconds,
-        show_moment,
-    },
 };
 use crate::{
-    correlate::{Answer, FamilySummary, Impact, Incident, State, Suspect, Term},
+    correlate::{FamilySummary, Impact, Incident, State, Suspect},
     duration::say_duration,
     event::{ChangeId, Time},
+    say::{
+        Clock, answer, say_count, say_place, say_place_of, say_probability, say_seconds, say_term,
+        show_moment,
+    },
 };
 
 /// What can be run next, and what for.
@@ -39,30 +39,6 @@ pub(crate) fn incident(
         page.heading("NEXT");
         let rows = hints.iter().map(|(command, why)| vec![command.clone(), (*why).to_owned()]);
         page.columns(2, &[Column::Left, Column::Wrapped], rows);
-    }
-}
-
-/// The answer in the words of one line.
-pub(crate) fn answer(incident: &Incident) -> (&'static str, String) {
-    let first = incident.suspects.first().map(|suspect| {
-        let probability = say_probability(suspect.probability);
-        let distance = say_distance(suspect.started_at, incident.started_at);
-        format!("{}  {probability}  {distance}", suspect.title)
-    });
-    match (incident.answer, first) {
-        (Answer::Likely, Some(first)) => ("LIKELY", first),
-        (Answer::Suspects, Some(first)) => match incident.suspects.len() - 1 {
-            0 => ("SUSPECT", first),
-            more => ("SUSPECTS", format!("{first}, and {more} more")),
-        },
-        (Answer::None, _) => {
-            let probability = say_probability(incident.none_probability);
-            ("NO CHANGE", format!("no recorded change explains these alerts  {probability}"))
-        }
-        (Answer::Unknown | Answer::Likely | Answer::Suspects, _) => (
-            "UNKNOWN",
-            "too little was heard to say whether a change caused these alerts".to_owned(),
-        ),
     }
 }
 
@@ -140,7 +116,7 @@ fn suspect(page: &mut Page, suspect: &Suspect, changes: &Changes, clock: Clock) 
     let terms = suspect.evidence.iter().map(|term| {
         // A rule says the same of each symptom that it is about.
         let text = if said.insert(&term.text) { &term.text } else { "(the same)" };
-        vec![format!("{:+.3}", term.nats), term_word(term.kind).to_owned(), text.to_owned()]
+        vec![format!("{:+.3}", term.nats), say_term(term.kind).to_owned(), text.to_owned()]
     });
     let sum = vec![format!("{:+.3}", suspect.log_odds), "sum".to_owned(), SUM.to_owned()];
     page.columns(6, &[Column::Right, Column::Left, Column::Wrapped], terms.chain([sum]));
@@ -148,22 +124,6 @@ fn suspect(page: &mut Page, suspect: &Suspect, changes: &Changes, clock: Clock) 
 
 /// What the last row of the terms says.
 const SUM: &str = "log-odds against \"no recorded change\", in nats";
-
-const fn term_word(term: Term) -> &'static str {
-    match term {
-        Term::Prior => "prior",
-        Term::Lag => "lag",
-        Term::Scope => "scope",
-        Term::Rule => "rule",
-        Term::Words => "words",
-        Term::Blamed => "blamed",
-        Term::Repeat => "repeat",
-        Term::Learned => "learned",
-        Term::Exoneration => "exoneration",
-        Term::Direct => "direct",
-        Term::Calibration => "calibration",
-    }
-}
 
 /// `infrastructure delete of node-groups (production, staging), 13:21 to 13:58; c-1, c-2`.
 fn act(suspect: &Suspect, changes: &Changes, clock: Clock) -> String {

@@ -1,13 +1,10 @@
 //! Lists for people: a timeline, and incidents.
 
-use super::{
-    incident::answer,
-    page::{Column, Page},
-    words::{Clock, say_place, say_probability, say_seconds, show_moment},
-};
+use super::page::{Column, Page};
 use crate::{
     correlate::Incident,
-    timeline::{Entry, EntryKind, Role},
+    say::{Clock, answer, say_probability, show_moment},
+    timeline::{Entry, Role, say_entry, say_kind},
 };
 
 /// Writes a timeline onto the page: when, what, and what it is to the story.
@@ -16,7 +13,7 @@ pub(crate) fn timeline(page: &mut Page, entries: &[Entry]) {
     let clock = Clock::new(first.at, entries.iter().map(|entry| entry.at));
     page.strong(&first.at.format("%Y-%m-%d").to_string(), "all times UTC");
     let row = |entry: &Entry| {
-        vec![clock.show(entry.at), mark(&entry.role), event(entry).to_owned(), sentence(entry)]
+        vec![clock.show(entry.at), mark(&entry.role), say_kind(entry).to_owned(), say_entry(entry)]
     };
     let columns = [Column::Left, Column::Left, Column::Left, Column::Wrapped];
     page.columns(2, &columns, entries.iter().map(row));
@@ -32,48 +29,6 @@ fn mark(role: &Role) -> String {
         Role::Response => "response".to_owned(),
         Role::Symptom | Role::Context => String::new(),
     }
-}
-
-const fn event(entry: &Entry) -> &'static str {
-    match entry.kind {
-        EntryKind::ChangePlanned => "planned",
-        EntryKind::ChangeStarted => "started",
-        EntryKind::ChangeFinished => "finished",
-        EntryKind::ChangeFailed => "failed",
-        EntryKind::ChangeCanceled => "canceled",
-        EntryKind::AlertFiring => "ALERT",
-        EntryKind::AlertResolved => "resolved",
-        EntryKind::AlertExpired => "expired",
-        EntryKind::Gap => "gap",
-        EntryKind::Note => "note",
-    }
-}
-
-fn sentence(entry: &Entry) -> String {
-    let mut words = entry.title.clone();
-    let place = say_place(&entry.services, &entry.environments);
-    if !place.is_empty() {
-        words.push_str(", ");
-        words.push_str(&place);
-    }
-    if let (EntryKind::AlertFiring, Some(severity)) = (entry.kind, &entry.severity) {
-        words.push_str(", ");
-        words.push_str(severity);
-    }
-    if let Some(seconds) = entry.lasted_seconds.filter(|seconds| *seconds != 0) {
-        words.push_str(", after ");
-        words.push_str(&say_seconds(seconds));
-    }
-    if let (EntryKind::Note, Some(author)) = (entry.kind, &entry.actor) {
-        words.push_str(" (");
-        words.push_str(author);
-        words.push(')');
-    }
-    if let (EntryKind::ChangeStarted, Role::Cleared { reason }) = (entry.kind, &entry.role) {
-        words.push_str(": ");
-        words.push_str(reason);
-    }
-    words
 }
 
 /// Writes incidents onto the page, one line each.

@@ -6,7 +6,6 @@
 mod incident;
 mod lines;
 mod page;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -14,10 +13,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub(crate) use self::{
-    incident::{Hint, answer, incident},
+    incident::{Hint, incident},
     lines::{incidents, timeline},
     page::{Column, Page, terminal_width},
-    words::{say_count, say_place, show_moment},
 };
 use crate::event::{Change, ChangeId};
 

@@ -2,10 +2,11 @@ use std::{fs, path::Path};
 
 use serde::Deserialize;
 
-use super::{words::*, *};
+use super::*;
 use crate::{
     correlate::{Family, FamilyKey, Head, Incident},
     event::{Mapping, Time, parse_time},
+    say::*,
     timeline,
 };
 

@@ -369,7 +369,7 @@ fn later(event: Event, by: TimeDelta) -> Event {
             times.into_iter().flatten().for_each(|time| *time += by);
             Event::Alert(report)
         }
-        Event::Note(note) => Event::Note(note),
+        said @ (Event::Note(_) | Event::Feedback(_)) => said,
     }
 }
 

@@ -14,7 +14,9 @@ use crate::{
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
     let daemon = Daemon::start();
-    for path in ["/", "/api/v1/incident", "/api/v1/incidents/a/b", "/api/v1/incidents/a/impact/b"] {
+    for path in
+        ["/nothing", "/api/v1/incident", "/api/v1/incidents/a/b", "/api/v1/incidents/a/impact/b"]
+    {
         daemon.get(path).await.problem(404);
     }
 }
@@ -59,6 +61,43 @@ async fn only_a_listed_token_comes_in() {
     daemon.get("/metrics").await.problem(401);
     daemon.post("/-/reload", &json!({})).await.problem(401);
     daemon.get("/-/healthy").await.ok();
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_what_stands_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    fs::write(&file, "reed a\n").unwrap();
+    let refused = format!("{:#}", Tokens::load(&file).unwrap_err());
+    assert!(refused.contains("line 1") && refused.contains("ingest, read, admin"), "{refused}");
+    assert!(!refused.contains("reed"), "it may be half of a token: {refused}");
+    fs::write(&file, "ingest pipeline\nread  eyes\nread,admin keeper\nall\n").unwrap();
+    let daemon = Daemon::with(|log| log, Some(Tokens::load(&file).unwrap()));
+    let told = async |token: &str, method: &str, path: &str| {
+        let request = warp::test::request().method(method).path(path);
+        let request = request.header("authorization", format!("Bearer {token}")).body("{}");
+        daemon.send(request).await.status.as_u16()
+    };
+    let (ask, tell) = (("GET", "/api/v1/incidents"), ("POST", "/api/v1/notes"));
+    let say = ("POST", "/incidents/inc_1/notes");
+    // A body that is nothing is refused only after the token was looked at.
+    for (token, (method, path), status) in [
+        ("pipeline", ask, 403),
+        ("pipeline", tell, 400),
+        ("pipeline", ("GET", "/"), 403),
+        ("pipeline", ("POST", "/-/reload"), 403),
+        ("eyes", ask, 200),
+        ("eyes", ("GET", "/"), 200),
+        ("eyes", tell, 403),
+        ("eyes", say, 403),
+        ("keeper", ask, 200),
+        ("keeper", tell, 403),
+        ("all", ask, 200),
+        ("all", tell, 400),
+        ("all", say, 400),
+    ] {
+        assert_eq!(told(token, method, path).await, status, "{token}: {method} {path}");
+    }
 }
 
 #[tokio::test]

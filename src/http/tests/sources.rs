@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use warp::http::header;
@@ -10,9 +11,10 @@ use warp::http::header;
 use super::{Daemon, Reply};
 use crate::{
     http::{Admission, Tokens},
+    store::Seq,
     wire::{
         signature::{Secrets, Verifier},
-        source::Source,
+        source::{SOURCES, Source},
     },
 };
 
@@ -120,7 +122,7 @@ async fn what_is_none_of_our_business_is_taken_and_says_why() {
 #[tokio::test]
 async fn every_address_of_the_table_takes_posts_and_refuses_what_is_damaged() {
     let daemon = Daemon::start();
-    for source in crate::wire::source::SOURCES {
+    for source in SOURCES {
         for path in source.paths {
             let reply = send(&daemon, path, &[], "{\"damaged").await;
             assert_eq!(reply.status, 400, "{path}: {:#}", reply.body);
@@ -205,4 +207,65 @@ async fn a_delivery_that_is_made_twice_tells_it_once() {
     let second = github(&daemon, "", "", &release()).await.ok();
     assert_eq!((&first["accepted"], &second["accepted"]), (&json!(1), &json!(0)));
     assert_eq!((&second["duplicates"], &second["ids"]), (&json!(1), &first["ids"]));
+}
+
+/// Values of the shapes that sources look for.
+fn any_body() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "action",
+        "event_action",
+        "trigger",
+        "resolve",
+        "payload",
+        "summary",
+        "dedup_key",
+        "type",
+        "routing_key",
+        "title",
+        "text",
+        "data",
+        "context",
+        "subject",
+        "specversion",
+        "id",
+        "status",
+        "alerts",
+        "labels",
+        "alertname",
+        "startsAt",
+        "object_kind",
+        "push",
+        "deployment",
+        "name",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    let json = leaf.prop_recursive(3, 24, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(word.clone().prop_map(str::to_owned), inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    });
+    prop_oneof![4 => json.prop_map(|json| json.to_string()), 1 => "\\PC{0,40}"]
+}
+
+#[tokio::test]
+async fn no_body_is_answered_with_an_error_of_ours() {
+    let daemon = Daemon::start();
+    daemon.assessed.send_replace(Seq(u64::MAX));
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..64 {
+        let body = any_body().new_tree(&mut runner).unwrap().current();
+        for source in SOURCES {
+            let headers = [("x-github-event", "deployment")];
+            let reply = send(&daemon, source.paths[0], &headers, &body).await;
+            let status = reply.status.as_u16();
+            assert!([200, 202, 400].contains(&status), "{} {status} to {body}", source.name);
+        }
+    }
 }

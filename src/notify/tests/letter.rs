@@ -36,7 +36,7 @@ fn a_notice_says_who_is_suspected_why_and_who_is_not() {
     assert_eq!(data["other_suspects"][0]["title"], "the title of b");
     assert_eq!(data["cleared"][0]["reason"], "the symptoms were there before it");
     assert_eq!(data["told_before"], Value::Null);
-    assert_eq!(data["link"], "https://antecede.example.com/api/v1/incidents/inc_0");
+    assert_eq!(data["link"], "https://antecede.example.com/incidents/inc_0");
     assert_eq!(published.claim, likely(&["a"]));
     assert_eq!((published.number, published.at, notice.made_at), (1, at(30), at(30)));
 

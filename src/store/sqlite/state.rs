@@ -19,8 +19,8 @@ use super::{
 use crate::{
     correlate::{Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
     event::{
-        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Firing, IDENTITY_BYTES, Note, Outlook,
-        Time, micros, time_of_micros,
+        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Feedback, Firing, IDENTITY_BYTES,
+        Note, Outlook, Time, micros, time_of_micros,
     },
     store::{
         Daily, FiringRow, Old, Page, Paged, Position, Seen, Seq, Size, State, StateBatch,
@@ -31,7 +31,11 @@ use crate::{
 pub(super) const SCHEMA: Schema = Schema {
     name: "state",
     application_id: i32::from_be_bytes(*b"antS"),
-    migrations: &[include_str!("schema/state_1.sql"), include_str!("schema/state_2.sql")],
+    migrations: &[
+        include_str!("schema/state_1.sql"),
+        include_str!("schema/state_2.sql"),
+        include_str!("schema/state_3.sql"),
+    ],
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.
     cache_kib: 32 << 10,
@@ -163,10 +167,10 @@ impl State for SqliteState {
                 transaction.prepare_cached(sql)?.execute(row)?;
             }
             for (id, note) in &batch.notes {
-                let sql =
-                    "INSERT INTO note (at, id, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                let row = (micros(note.at), id.0, json(note)?);
-                transaction.prepare_cached(sql)?.execute(row)?;
+                put_said(transaction, "note", (note.at, *id), note)?;
+            }
+            for (id, feedback) in &batch.feedback {
+                put_said(transaction, "feedback", (feedback.at, *id), feedback)?;
             }
             let Position { seq, config, mapping, recent } = &batch.position;
             let sql = "INSERT OR REPLACE INTO position (only_row, seq, config, mapping, recent) \
@@ -180,7 +184,8 @@ impl State for SqliteState {
         self.write(|transaction| {
             Ok(transaction.execute_batch(
                 "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
-                 DELETE FROM family; DELETE FROM alert; DELETE FROM seen; DELETE FROM note;",
+                 DELETE FROM family; DELETE FROM alert; DELETE FROM seen; DELETE FROM note; \
+                 DELETE FROM feedback;",
             )?)
         })
     }
@@ -230,7 +235,8 @@ impl State for SqliteState {
         let rows = self.readers.read(|connection| {
             Ok(connection.query_row(
                 "SELECT (SELECT count(*) FROM incident) + (SELECT count(*) FROM change) \
-                 + (SELECT count(*) FROM family) + (SELECT count(*) FROM note)",
+                 + (SELECT count(*) FROM family) + (SELECT count(*) FROM note) \
+                 + (SELECT count(*) FROM feedback)",
                 [],
                 |row| row.get(0),
             )?)
@@ -428,24 +434,55 @@ impl State for SqliteState {
     }
 
     fn notes(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Note>, StoreError> {
+        self.said("note", (start, end), limit)
+    }
+
+    fn feedback(&self, start: Time, end: Time, limit: usize) -> Result<Vec<Feedback>, StoreError> {
+        self.said("feedback", (start, end), limit)
+    }
+}
+
+impl SqliteState {
+    /// What people wrote into one of the tables for it, in a range of time.
+    fn said<T: DeserializeOwned>(
+        &self,
+        table: &str,
+        (start, end): (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<T>, StoreError> {
         self.readers.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT at, body FROM note WHERE at BETWEEN ?1 AND ?2 ORDER BY at, id LIMIT ?3",
-            )?;
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT at, body FROM {table} WHERE at BETWEEN ?1 AND ?2 ORDER BY at, id LIMIT ?3",
+            ))?;
             let range = (micros(start), micros(end), limit_of(limit));
-            let notes = query.query_and_then(range, |row| {
+            let said = query.query_and_then(range, |row| {
                 let at: i64 = row.get(0)?;
-                parse(row.get_ref(1)?, || format!("note at {at}"))
+                parse(row.get_ref(1)?, || format!("{table} at {at}"))
             })?;
-            notes.collect()
+            said.collect()
         })
     }
 }
 
+/// Writes what a person wrote into the table for it; what is there already stays.
+fn put_said<T: Serialize>(
+    transaction: &Transaction<'_>,
+    table: &str,
+    (at, id): (Time, EventId),
+    said: &T,
+) -> Result<(), Failure> {
+    let sql =
+        format!("INSERT INTO {table} (at, id, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING");
+    let row = (micros(at), id.0, json(said)?);
+    transaction.prepare_cached(&sql)?.execute(row)?;
+    Ok(())
+}
+
 /// What grows old: table, key, and the column of its time.
-const AGING: [(&str, &str, &str); 5] = [
+const AGING: [(&str, &str, &str); 6] = [
     ("alert", "starts_at, identity", "starts_at"),
     ("note", "at, id", "at"),
+    ("feedback", "at, id", "at"),
     ("family", "id", "starts_at"),
     // One of which nobody told the end is as old as its start.
     ("change", "id", "starts_at"),

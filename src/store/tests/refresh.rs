@@ -119,7 +119,7 @@ fn reports() -> impl Strategy<Value = Vec<Event>> {
     let report = (0_i64..3, prop::option::of(3_i64..6), words, url).prop_map(
         |(started, until, words, url)| match fires(started, until, words) {
             Event::Alert(report) => Event::Alert(AlertReport { url, ..report }),
-            other @ (Event::Change(_) | Event::Note(_)) => other,
+            other @ (Event::Change(_) | Event::Note(_) | Event::Feedback(_)) => other,
         },
     );
     prop::collection::vec(report, 1..12)

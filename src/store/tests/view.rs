@@ -247,6 +247,7 @@ impl World {
             families: told(&families),
             episodes: alerts.episodes.iter().map(held).collect(),
             notes: notes.iter().map(|(_, note)| note.clone()).collect(),
+            feedback: Vec::new(),
         };
         let position = position();
         let firings = alerts.rows;

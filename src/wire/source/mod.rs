@@ -205,7 +205,8 @@ pub(super) fn fill_in(normalised: &mut Normalised, post: &Post<'_>) {
                 report.revision = report.revision.take().or_else(|| said("revision"));
                 report.url = report.url.take().or_else(|| said("url"));
             }
-            Event::Change(_) => {}
+            // Feedback names its incident.
+            Event::Change(_) | Event::Feedback(_) => {}
             Event::Alert(report) => add_missing(&mut report.labels, &given),
             Event::Note(note) => add_missing(&mut note.labels, &given),
         }

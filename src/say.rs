@@ -1,29 +1,72 @@
-//! How times, chances and lists are written for people.
+//! How answers, times, chances and lists are written for people: on the page, in pictures, on the
+//! command line and in the post-mortem alike.
 
 use chrono::NaiveDate;
 
 use crate::{
+    correlate::{Answer, Incident, Term},
     duration::say_duration,
     event::{Labels, Time},
 };
 
+/// The answer in a word, and what there is to say to it in one line.
+pub fn answer(incident: &Incident) -> (&'static str, String) {
+    let first = incident.suspects.first().map(|suspect| {
+        let probability = say_probability(suspect.probability);
+        let distance = say_distance(suspect.started_at, incident.started_at);
+        format!("{}  {probability}  {distance}", suspect.title)
+    });
+    match (incident.answer, first) {
+        (Answer::Likely, Some(first)) => ("LIKELY", first),
+        (Answer::Suspects, Some(first)) => match incident.suspects.len() - 1 {
+            0 => ("SUSPECT", first),
+            more => ("SUSPECTS", format!("{first}, and {more} more")),
+        },
+        (Answer::None, _) => {
+            let probability = say_probability(incident.none_probability);
+            ("NO CHANGE", format!("no recorded change explains these alerts  {probability}"))
+        }
+        (Answer::Unknown | Answer::Likely | Answer::Suspects, _) => (
+            "UNKNOWN",
+            "too little was heard to say whether a change caused these alerts".to_owned(),
+        ),
+    }
+}
+
+/// What a term of evidence is about, in a word.
+pub const fn say_term(term: Term) -> &'static str {
+    match term {
+        Term::Prior => "prior",
+        Term::Lag => "lag",
+        Term::Scope => "scope",
+        Term::Rule => "rule",
+        Term::Words => "words",
+        Term::Blamed => "blamed",
+        Term::Repeat => "repeat",
+        Term::Learned => "learned",
+        Term::Exoneration => "exoneration",
+        Term::Direct => "direct",
+        Term::Calibration => "calibration",
+    }
+}
+
 /// Writes the times of one story: the day only where it is another one than the story's first, and
 /// seconds only where some time of the story has any.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     day: NaiveDate,
     seconds: bool,
 }
 
 impl Clock {
     /// The clock for a story that begins on the day of `first` and has these times.
-    pub(crate) fn new(first: Time, times: impl IntoIterator<Item = Time>) -> Self {
+    pub fn new(first: Time, times: impl IntoIterator<Item = Time>) -> Self {
         let seconds = times.into_iter().chain([first]).any(|time| time.timestamp() % 60 != 0);
         Self { day: first.date_naive(), seconds }
     }
 
     /// `15:06`, `15:06:12`, or `02-24 15:06` on another day.
-    pub(crate) fn show(self, time: Time) -> String {
+    pub fn show(self, time: Time) -> String {
         let clock = if self.seconds { "%H:%M:%S" } else { "%H:%M" };
         if time.date_naive() == self.day {
             time.format(clock).to_string()
@@ -33,7 +76,7 @@ impl Clock {
     }
 
     /// `13:21 to 13:58`, `13:21` for a moment, `since 13:21` for what goes on.
-    pub(crate) fn show_span(self, from: Time, to: Option<Time>) -> String {
+    pub fn show_span(self, from: Time, to: Option<Time>) -> String {
         match to {
             None => format!("since {}", self.show(from)),
             Some(to) if to == from => self.show(from),
@@ -43,14 +86,14 @@ impl Clock {
 }
 
 /// `2023-02-23 15:06 UTC`.
-pub(crate) fn show_moment(time: Time) -> String {
+pub fn show_moment(time: Time) -> String {
     let form =
         if time.timestamp() % 60 == 0 { "%Y-%m-%d %H:%M UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
     time.format(form).to_string()
 }
 
 /// `1 h 45 min before the first alert`.
-pub(crate) fn say_distance(change: Time, first_alert: Time) -> String {
+pub fn say_distance(change: Time, first_alert: Time) -> String {
     let before = first_alert - change;
     if before.num_seconds() == 0 {
         "with the first alert".to_owned()
@@ -62,7 +105,7 @@ pub(crate) fn say_distance(change: Time, first_alert: Time) -> String {
 }
 
 /// `98 %`; what is nearly nothing or nearly all is not rounded to it.
-pub(crate) fn say_probability(probability: f64) -> String {
+pub fn say_probability(probability: f64) -> String {
     let percent = (probability * 100.0).round();
     if percent < 1.0 {
         "<1 %".to_owned()
@@ -74,12 +117,12 @@ pub(crate) fn say_probability(probability: f64) -> String {
 }
 
 /// `14 min`, or a dash for none at all.
-pub(crate) fn say_seconds(seconds: i64) -> String {
+pub fn say_seconds(seconds: i64) -> String {
     if seconds == 0 { "-".to_owned() } else { say_duration(chrono::TimeDelta::seconds(seconds)) }
 }
 
 /// `node-groups (production, staging)`: where something is, as far as it is known.
-pub(crate) fn say_place(services: &[String], environments: &[String]) -> String {
+pub fn say_place(services: &[String], environments: &[String]) -> String {
     match (services.join(", "), environments.join(", ")) {
         (services, environments) if environments.is_empty() => services,
         (services, environments) if services.is_empty() => environments,
@@ -88,12 +131,12 @@ pub(crate) fn say_place(services: &[String], environments: &[String]) -> String 
 }
 
 /// The same of labels.
-pub(crate) fn say_place_of(labels: &Labels) -> String {
+pub fn say_place_of(labels: &Labels) -> String {
     let values = |name| labels.values(name).map(str::to_owned).collect::<Vec<_>>();
     say_place(&values("service"), &values("environment"))
 }
 
 /// `1 alert`, `2 alerts`.
-pub(crate) fn say_count(count: usize, noun: &str) -> String {
+pub fn say_count(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
