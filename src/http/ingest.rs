@@ -225,8 +225,8 @@ enum Entry<'a> {
 }
 
 impl Admission {
-    /// How a post comes in, before its body is read. One that carries nothing that could let it in
-    /// is sent away here: it costs nothing.
+    /// How a post comes in, before its body is read. One that carries nothing that could let it in,
+    /// or a wrong token, is sent away here: it costs nothing.
     fn entry(
         &self,
         source: &str,
@@ -244,10 +244,14 @@ impl Admission {
             _ => Err(unsigned(door)),
         };
         // Whoever signs has to sign rightly, token or not.
-        if door.is_tried(post) {
-            return Ok(Entry::Door(door, by_token));
+        if !door.is_tried(post) {
+            return by_token.map(|()| Entry::Open);
         }
-        by_token.map(|()| Entry::Open)
+        let entry = Entry::Door(door, by_token);
+        if door.awaits_body(post) {
+            return Ok(entry);
+        }
+        entry.let_in(post).map(|()| Entry::Open)
     }
 }
 

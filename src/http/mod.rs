@@ -39,7 +39,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 use warp::{
     Filter as _,
-    filters::BoxedFilter,
+    filters::{BoxedFilter, path::FullPath},
     http::{HeaderMap, Method},
     reply::Response,
 };
@@ -57,7 +57,10 @@ use crate::{
     hearing::Hearing,
     metrics::Metrics,
     notify::Desk,
-    wire::{signature::Verifier, source::Own},
+    wire::{
+        signature::Verifier,
+        source::{Own, Source},
+    },
 };
 
 /// So many reads of the store or of the log run at once; more wait.
@@ -119,9 +122,9 @@ struct Request {
 /// Everything that can be asked for.
 pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
     let request = warp::method()
-        .and(warp::path::full().map(|path: warp::path::FullPath| path.as_str().to_owned()))
+        .and(warp::path::full().map(|path: FullPath| path.as_str().to_owned()))
         .and(warp::header::headers_cloned())
-        .and(warp::query::<Vec<(String, String)>>())
+        .and(asked())
         .and(body::streamed())
         .map(|method, path, headers, query, body| Request { method, path, headers, query, body });
     target()
@@ -129,6 +132,17 @@ pub fn routes(api: Api) -> BoxedFilter<(Response,)> {
         .then(move |target, request| {
             let api = api.clone();
             async move { api.answer(target, request).await }
+        })
+        .boxed()
+}
+
+/// What the query says, and what a source's address says like it.
+fn asked() -> BoxedFilter<(Vec<(String, String)>,)> {
+    warp::query::<Vec<(String, String)>>()
+        .and(warp::path::full())
+        .map(|mut query: Vec<(String, String)>, path: FullPath| {
+            query.extend(Source::addressed(path.as_str()).into_iter().flat_map(|(_, said)| said));
+            query
         })
         .boxed()
 }

@@ -118,7 +118,8 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("-" / "reload").map(|| Target::Reload))
         .unify();
     let sources = warp::path::full().and_then(|path: FullPath| async move {
-        Source::at(path.as_str()).map(Target::Source).ok_or_else(warp::reject::not_found)
+        let addressed = Source::addressed(path.as_str());
+        addressed.map(|(source, _)| Target::Source(source)).ok_or_else(warp::reject::not_found)
     });
     events
         .boxed()

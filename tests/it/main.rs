@@ -43,6 +43,8 @@ mod harness;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod infrastructure;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod lists;

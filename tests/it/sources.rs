@@ -133,12 +133,12 @@ fn every_configuration_that_is_shown_is_accepted() {
 
 #[test]
 fn every_address_that_is_shown_is_taken() {
-    let url = Regex::new(r"https://antecede\.example(/[\w/-]+)").unwrap();
+    let url = Regex::new(r"https://antecede\.example(/[\w/=-]+)").unwrap();
     for section in sections() {
         let paths: Vec<_> =
             url.captures_iter(&section.text).map(|path| path[1].to_owned()).collect();
         for path in paths {
-            let named = Source::at(&path).map(|source| source.name);
+            let named = Source::addressed(&path).map(|(source, _)| source.name);
             let own = (path == format!("/webhooks/{}", OWN.1)).then_some(OWN.1);
             assert_eq!(named.or(own), Some(section.source()), "{path}");
         }

@@ -162,6 +162,18 @@ impl Scheme {
         }
     }
 
+    /// Whether it takes the body to tell whether the post is its own.
+    const fn reads_body(&self) -> bool {
+        match self {
+            Self::Hmac { .. }
+            | Self::StandardWebhooks
+            | Self::Buildkite
+            | Self::Grafana
+            | Self::RoutingKey => true,
+            Self::Token(_) | Self::Query(_) | Self::Bearer | Self::Basic => false,
+        }
+    }
+
     /// What comes of it with these secrets.
     fn judge(&self, post: &Post<'_>, secrets: &Secrets) -> Verdict {
         match self {
@@ -219,6 +231,11 @@ impl Verifier {
     /// that one that carries nothing costs nothing.
     pub fn is_tried(&self, post: &Post<'_>) -> bool {
         self.schemes.iter().any(|scheme| scheme.is_tried(post))
+    }
+
+    /// Whether it can only be judged with its body.
+    pub fn awaits_body(&self, post: &Post<'_>) -> bool {
+        self.schemes.iter().any(|scheme| scheme.reads_body() && scheme.is_tried(post))
     }
 
     /// What comes of it: good if one scheme says so, else wrong if one does.

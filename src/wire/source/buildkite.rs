@@ -6,7 +6,7 @@ use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, ignored, kind_in, kind_of, labels, need, settle},
     place::Place,
-    written::{Stamp, Text},
+    written::{Flag, Stamp, Text},
 };
 use crate::{
     event::{Kind, Status},
@@ -44,7 +44,7 @@ struct Build {
     id: Text,
     number: Text,
     state: Text,
-    blocked: bool,
+    blocked: Flag,
     branch: Text,
     commit: Text,
     message: Text,
@@ -120,7 +120,7 @@ impl Build {
         if event == "build.running" {
             return Ok(Status::Started);
         }
-        if self.blocked {
+        if self.blocked.0 {
             return ignored("the build waits at a gate");
         }
         match self.state.get().unwrap_or_default() {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, at, ignored, labels, need, settle},
-    written::{Stamp, Text, text_of},
+    written::{Flag, Stamp, Text, text_of},
 };
 use crate::{
     event::{Action, Kind, Resource, Status, digest},
@@ -254,7 +254,7 @@ struct Detail {
     user_agent: Text,
     request_parameters: Value,
     error_code: Text,
-    read_only: Option<bool>,
+    read_only: Flag,
 }
 
 #[derive(Default, Deserialize)]
@@ -321,7 +321,7 @@ impl Raw {
 impl Detail {
     /// Whether it is a call that alters something, and that somebody made.
     fn alters(&self, service: &str, call: &str) -> Result<(), Left> {
-        if self.read_only == Some(true) || READS.iter().any(|verb| call.starts_with(verb)) {
+        if self.read_only.0 || READS.iter().any(|verb| call.starts_with(verb)) {
             return ignored(format!("{call} only reads"));
         }
         let is_noise = |(of, begins): &(&str, &str)| *of == service && call.starts_with(begins);

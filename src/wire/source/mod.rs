@@ -50,6 +50,7 @@ pub use self::{
     told::Told,
 };
 
+use self::written::percent_decoded;
 use super::{Normalised, Refused, signature::Scheme};
 use crate::event::{CANONICAL, Event, Labels};
 
@@ -106,6 +107,9 @@ pub enum Dialect {
     Grafana,
 }
 
+/// Where the addresses begin that are nobody else's.
+const WEBHOOKS: &str = "/webhooks/";
+
 /// Every source, in the order in which they are told to people.
 pub static SOURCES: &[Source] = &[
     ours::ALERTMANAGER,
@@ -146,6 +150,24 @@ impl Source {
     /// The source whose posts come to this address.
     pub fn at(path: &str) -> Option<&'static Self> {
         SOURCES.iter().find(|source| source.paths.contains(&path))
+    }
+
+    /// The same, and what a webhook's address says behind that of the source: `/cluster=main` is as
+    /// good as `?cluster=main`, for senders that leave out a query, as API servers do.
+    pub fn addressed(path: &str) -> Option<(&'static Self, Vec<(String, String)>)> {
+        if !path.starts_with(WEBHOOKS) {
+            return Some((Self::at(path)?, Vec::new()));
+        }
+        let (own, said) = match path.find('=') {
+            Some(place) => path.split_at(path.get(..place)?.rfind('/')?),
+            None => (path, ""),
+        };
+        let source = Self::at(own.trim_end_matches('/'))?;
+        let pair = |part: &str| {
+            let (name, value) = part.split_once('=')?;
+            Some((name.to_owned(), percent_decoded(value, false)?))
+        };
+        Some((source, said.split('/').filter_map(pair).collect()))
     }
 
     /// What a post becomes.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     Dialect, Post, Source, Verbs,
     draft::{Draft, Left, ignored, settle, status_of},
-    written::{Stamp, Text},
+    written::{Flag, Stamp, Text},
 };
 use crate::{
     event::{Action, Kind, Labels, Resource, Status, digest},
@@ -110,7 +110,7 @@ fn convert(post: &Post<'_>) -> Result<Normalised, Refused> {
 struct Plan {
     format_version: Text,
     timestamp: Stamp,
-    errored: bool,
+    errored: Flag,
     resource_changes: Option<Vec<ResourceChange>>,
 }
 
@@ -152,7 +152,7 @@ impl Plan {
                 touched.insert(key, resource);
             }
         }
-        let status = if self.errored { Status::Failed } else { Status::Planned };
+        let status = if self.errored.0 { Status::Failed } else { Status::Planned };
         Run {
             tool: "terraform",
             operation: "plan",
@@ -295,11 +295,12 @@ impl Stream {
             None if self.begun.is_empty() => "plan",
             Some(_) | None => "apply",
         };
-        let status = match (operation, self.failed, applied) {
-            (_, true, _) => Status::Failed,
-            ("plan", ..) => Status::Planned,
-            (_, false, Some(_)) => Status::Succeeded,
-            (_, false, None) => Status::Started,
+        // One that breaks off was ended by something, with what it had done.
+        let status = match (operation, applied) {
+            _ if self.failed => Status::Failed,
+            ("plan", _) => Status::Planned,
+            (_, Some(_)) => Status::Succeeded,
+            (_, None) => Status::Failed,
         };
         if operation != "plan" {
             // A replacement is begun twice, as what it is made of; the plan says what it is.

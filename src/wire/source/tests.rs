@@ -117,6 +117,28 @@ fn names_and_addresses_are_taken_once() {
 }
 
 #[test]
+fn a_webhooks_address_may_say_what_a_query_would() {
+    let addressed = |path: &str| {
+        Source::addressed(path).map(|(source, said)| {
+            let said = said.into_iter().map(|(name, value)| format!("{name}={value}"));
+            (source.name, said.collect::<Vec<_>>().join("&"))
+        })
+    };
+    for (path, source, said) in [
+        ("/webhooks/k8s-audit", "kubernetes_audit", ""),
+        ("/webhooks/k8s-audit/", "kubernetes_audit", ""),
+        ("/webhooks/k8s-audit/cluster=main", "kubernetes_audit", "cluster=main"),
+        ("/webhooks/aws/environment=a%20b/region=x/", "cloudtrail", "environment=a b&region=x"),
+        ("/api/v1/changes", "changes", ""),
+    ] {
+        assert_eq!(addressed(path), Some((source, said.to_owned())), "{path}");
+    }
+    for path in ["/api/v1/changes/a=b", "/api/v1/changes/", "/webhooks/x/a=b", "/webhooks/=", "/"] {
+        assert_eq!(addressed(path), None, "{path}");
+    }
+}
+
+#[test]
 fn what_the_address_says_fills_in_what_the_post_does_not() {
     let query: Vec<_> = [("environment", "prod"), ("service", "web"), ("actor", "ci"), ("x", "y")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
