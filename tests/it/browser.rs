@@ -34,7 +34,7 @@ impl Reader {
 #[derive(Debug)]
 pub(crate) struct Browser {
     pub(crate) page: Client,
-    _driver: Program,
+    driver: Program,
     _profile: TempDir,
 }
 
@@ -50,7 +50,7 @@ impl Browser {
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         let page =
             builder.capabilities(capabilities(reader, profile.path())).connect(&url).await.unwrap();
-        let browser = Self { page, _driver: driver, _profile: profile };
+        let browser = Self { page, driver, _profile: profile };
         browser.resize(reader, 900).await;
         if reader.dark {
             let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
@@ -160,7 +160,14 @@ impl Browser {
 
     /// Ends it.
     pub(crate) async fn close(self) {
-        self.page.close().await.unwrap();
+        self.page.clone().close().await.unwrap();
+    }
+}
+
+impl Drop for Browser {
+    /// A driver that is asked to end takes its browser with it; one that is killed leaves it.
+    fn drop(&mut self) {
+        self.driver.terminate();
     }
 }
 
