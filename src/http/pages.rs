@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock,
-    correlate::Incident,
+    correlate::{Incident, State},
     event::{Change, ChangeId},
     feed::Carries,
     hearing::Hearing,
@@ -197,12 +197,15 @@ fn asset(path: &str) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-/// The incidents of the list; what is open comes first, wherever it stands in it.
+/// What is open, however old it is, and then a page of the others.
 fn home(moment: &Moment<'_>, frame: Frame, select: &Selection) -> Result<String, ApiError> {
-    let Paged { items, next } = query::incidents_of(moment, select)?;
+    let open = query::open_incidents(moment)?;
+    let Paged { mut items, next } = query::incidents_of(moment, select)?;
+    items.retain(|incident| incident.state != State::Open);
     let listed = page::Listed {
         frame,
-        incidents: &items,
+        open: &open,
+        recent: &items,
         next: next.as_ref().map(cursor),
         silent: moment.hearing.map(silent).unwrap_or_default(),
     };

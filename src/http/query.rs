@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock,
-    correlate::{Incident, Told},
+    correlate::{Incident, State, Told},
     event::{Change, ChangeId, Feedback, Note, Time},
     feed::Gap,
     hearing::Hearing,
@@ -262,6 +262,17 @@ fn alerts(moment: &Moment<'_>, select: &Selection) -> Result<List<Alert>, ApiErr
     let items =
         items.into_iter().map(|(episode, incident)| Alert::new(episode, incident)).collect();
     Ok(list("alerts", Paged { items, next }))
+}
+
+/// So many open incidents are shown above the others.
+const OPEN_MAX: usize = 100;
+
+/// The incidents of which an alert fires, however long ago they began.
+pub(super) fn open_incidents(moment: &Moment<'_>) -> Result<Vec<Incident>, ApiError> {
+    let page = Page { start: None, end: None, after: None, limit: OPEN_MAX };
+    let is_open = |incident: &Incident| incident.clone().at(moment.at).state == State::Open;
+    let open = moment.view.incidents(&page, &is_open)?.items.into_iter();
+    open.map(|incident| Ok(moment.told(incident)?)).collect()
 }
 
 /// An incident's timeline, and what people said of its changes.

@@ -21,8 +21,10 @@ use crate::{
 pub struct Listed<'a> {
     /// As of when.
     pub frame: Frame,
-    /// Newest first.
-    pub incidents: &'a [Incident],
+    /// Those of which an alert fires, newest first.
+    pub open: &'a [Incident],
+    /// The others, newest first.
+    pub recent: &'a [Incident],
     /// Where the next page begins.
     pub next: Option<String>,
     /// Who is not heard, in words.
@@ -58,16 +60,14 @@ struct Row {
 /// It cannot be written.
 pub fn incidents(listed: &Listed<'_>) -> Result<String, Unwritten> {
     let frame = listed.frame;
-    let (open, recent): (Vec<_>, Vec<_>) =
-        listed.incidents.iter().partition(|incident| incident.state == State::Open);
-    let rows = |incidents: Vec<&Incident>| -> Vec<Row> {
-        incidents.into_iter().map(|incident| row(incident, frame)).collect()
+    let rows = |incidents: &[Incident]| -> Vec<Row> {
+        incidents.iter().map(|incident| row(incident, frame)).collect()
     };
     let cursor = |next: &String| href("/", &[("at", frame.kept()), ("cursor", Some(next.clone()))]);
     IncidentsPage {
         outer: frame.outer("Incidents", Section::Incidents),
-        open: rows(open),
-        recent: rows(recent),
+        open: rows(listed.open),
+        recent: rows(listed.recent),
         silent: listed.silent.clone(),
         more: listed.next.as_ref().map(cursor),
     }
