@@ -133,7 +133,7 @@ impl Api {
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
         let (when, form) = (params.when()?, DocumentForm::of(params, headers)?);
-        let document = self.document(when, id).await?;
+        let document = self.document(when, id, params.actors()?).await?;
         Ok(match form {
             DocumentForm::Json => json(&document),
             DocumentForm::Markdown => {
@@ -147,11 +147,12 @@ impl Api {
         })
     }
 
-    /// A post-mortem.
+    /// A post-mortem; who changed what is told where `actors` asks for it.
     pub(super) async fn document(
         &self,
         when: When,
         id: Id,
+        actors: bool,
     ) -> Result<Answered<PostMortem>, ApiError> {
         let Answered { at, config, body } =
             self.answered(when, move |moment| documented(moment, &id)).await?;
@@ -164,7 +165,7 @@ impl Api {
                 entries: &body.timeline.entries,
                 changes: &body.changes,
                 named_at,
-                actors: true,
+                actors,
             });
             Ok(Answered { at, config, body: document })
         };

@@ -79,7 +79,7 @@ impl View {
         match self {
             Self::Home => &[&LIST, &["state"], &MOMENT],
             Self::Incident(_) => &[&["start", "end"], &MOMENT],
-            Self::Document(_) => &[&["start", "end", "sent"], &MOMENT],
+            Self::Document(_) => &[&["start", "end", "sent", "actors"], &MOMENT],
             Self::Explore => &[&["start", "end", "match[]"], &MOMENT],
             Self::Login => &[&["next"]],
             Self::Asset(_) | Self::Feedback(_) | Self::Note(_) | Self::Action(_) => &[],
@@ -157,7 +157,7 @@ impl Api {
             }
             View::Document(id) => {
                 let when = params.when()?;
-                let document = self.document(when, id).await?;
+                let document = self.document(when, id, params.actors()?).await?;
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
                 let sent = params.texts("sent").into_iter().next();
                 let trackers = self.trackers();

@@ -80,6 +80,11 @@ impl Params {
         self.one(name, parse_time)
     }
 
+    /// Whether to tell who changed what.
+    pub(super) fn actors(&self) -> Result<bool, ApiError> {
+        Ok(self.one("actors", |text| parsed(text, "true or false"))?.unwrap_or(false))
+    }
+
     /// As of when the answer is to be, and what it is to wait for.
     pub(super) fn when(&self) -> Result<When, ApiError> {
         let timeout = self.one("timeout", wait_of)?.unwrap_or(WAIT_DEFAULT);

@@ -166,7 +166,7 @@ const fn parameters(target: &Target) -> Option<&'static [&'static [&'static str]
         Target::Alerts => Some(&[&LIST, &["firing"], &MOMENT]),
         Target::Timeline => Some(&[&["start", "end", "match[]", "format"], &MOMENT]),
         Target::IncidentTimeline(_) => Some(&[&["start", "end", "format"], &MOMENT]),
-        Target::Postmortem(_) => Some(&[&["format"], &MOMENT]),
+        Target::Postmortem(_) => Some(&[&["format", "actors"], &MOMENT]),
         Target::Change(_) | Target::Incident(_) | Target::Suspects(_) | Target::Impact(_) => {
             Some(&[&MOMENT])
         }

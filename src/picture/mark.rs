@@ -223,6 +223,7 @@ fn detail(entry: &Entry) -> String {
     let lasted = entry.lasted_seconds.filter(|s| *s != 0);
     let parts = [
         Some(label(entry)),
+        entry.change_kind.map(|kind| kind.to_string()),
         Some(say_place(&entry.services, &entry.environments)),
         entry.severity.clone(),
         entry.status.map(|status| status.word().to_owned()),

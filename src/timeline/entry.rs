@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     correlate::Family,
-    event::{Change, ChangeId, EpisodeId, Feedback, Labels, Note, Status, Time, Verdict},
+    event::{Change, ChangeId, EpisodeId, Feedback, Kind, Labels, Note, Status, Time, Verdict},
     feed::Gap,
 };
 
@@ -87,6 +87,9 @@ pub struct Entry {
     /// How far the change has come by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// What sort of thing the change altered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_kind: Option<Kind>,
     /// The change that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeId>,
@@ -126,6 +129,7 @@ impl Entry {
             environments: values(change.scope.labels(), "environment"),
             severity: None,
             status: Some(change.status),
+            change_kind: Some(change.kind),
             change: Some(change.id.clone()),
             alert: None,
             alerts: None,
@@ -162,6 +166,7 @@ impl Entry {
             environments: family.key.environments.clone(),
             severity: family.labels().first("severity").map(str::to_owned),
             status: None,
+            change_kind: None,
             change: None,
             alert: Some(family.head.id.clone()),
             alerts: Some(family.episodes).filter(|episodes| *episodes > 1),
@@ -193,6 +198,7 @@ impl Entry {
             environments: Vec::new(),
             severity: None,
             status: None,
+            change_kind: None,
             change: None,
             alert: None,
             alerts: None,
@@ -229,7 +235,8 @@ impl Entry {
     /// That somebody was not heard from, where that began, or at the earliest that is told.
     pub(super) fn of_gap(gap: &Gap, earliest: Time) -> Self {
         let at = gap.from.max(earliest);
-        Self::plain(at, EntryKind::Gap, gap.words(at))
+        let lasted_seconds = gap.to.map(|to| (to - at).num_seconds());
+        Self { lasted_seconds, ..Self::plain(at, EntryKind::Gap, gap.words(at)) }
     }
 
     /// The order of a timeline: by time, causes before symptoms before words, then by what is said.

@@ -38,7 +38,9 @@ pub fn say_entry(entry: &Entry) -> String {
         words.push_str(", ");
         words.push_str(severity);
     }
-    if let Some(seconds) = entry.lasted_seconds.filter(|seconds| *seconds != 0) {
+    // A gap's words say from when to when it was.
+    let lasted = entry.lasted_seconds.filter(|_| entry.kind != EntryKind::Gap);
+    if let Some(seconds) = lasted.filter(|seconds| *seconds != 0) {
         words.push_str(", after ");
         words.push_str(&say_seconds(seconds));
     }

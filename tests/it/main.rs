@@ -39,6 +39,8 @@ mod founding;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod git;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod import;
