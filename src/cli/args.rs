@@ -204,7 +204,7 @@ pub(super) struct Replay {
 #[derive(Args, Debug)]
 pub(super) struct Normalise {
     /// List the sources and what becomes of what they send
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["source", "file"])]
     pub(super) list: bool,
     /// Whose payload it is
     #[arg(long, value_name = "SOURCE", required_unless_present = "list")]

@@ -219,6 +219,10 @@ fn the_list_names_every_source() {
     for source in SOURCES {
         assert!(listed.contains(&format!("{}  {}", source.name, source.about)), "{}", source.name);
     }
+    let output = antecede().args(["normalise", "--list", "--format", "json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, SOURCES.iter().map(|source| source.name).collect::<Vec<_>>());
 }
 
 const GUARDED: &str = "[sources.pagerduty_events]\nsecret_files = [\"keys\"]\n";
