@@ -1,6 +1,9 @@
 //! A real Chromium, driven over `WebDriver`: what a page's reader sees and does.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use fantoccini::{
     Client, ClientBuilder, Locator,
@@ -10,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use warp::http::Method;
 
-use crate::harness::{Program, find_program, unpacked_dir};
+use crate::harness::{DEADLINE, Program, find_program, unpacked_dir};
 
 /// How a reader's browser is.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,7 @@ impl Reader {
 #[derive(Debug)]
 pub(crate) struct Browser {
     pub(crate) page: Client,
-    driver: Program,
+    _driver: Program,
     _profile: TempDir,
 }
 
@@ -50,7 +53,7 @@ impl Browser {
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         let page =
             builder.capabilities(capabilities(reader, profile.path())).connect(&url).await.unwrap();
-        let browser = Self { page, driver, _profile: profile };
+        let browser = Self { page, _driver: driver, _profile: profile };
         browser.resize(reader, 900).await;
         if reader.dark {
             let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
@@ -104,6 +107,12 @@ impl Browser {
             let seen = self.eval("document.body.innerText").await;
             panic!("never: {expression}\n{}", seen.as_str().unwrap_or_default());
         }
+    }
+
+    /// Waits until a selector finds something, also where pages run no scripts.
+    pub(crate) async fn sees(&self, css: &str) {
+        let found = self.page.wait().at_most(DEADLINE).for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("no {css}: {error}"));
     }
 
     /// Clicks on the first thing that a selector finds.
@@ -165,9 +174,13 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// A driver that is asked to end takes its browser with it; one that is killed leaves it.
+    /// A driver that is killed leaves its browser behind, so that is ended first; of one that was
+    /// closed nothing is left to end.
     fn drop(&mut self) {
-        self.driver.terminate();
+        let known = self.page.capabilities().and_then(|all| all.get("goog:processID"));
+        if let Some(id) = known.and_then(Value::as_u64) {
+            drop(Command::new("kill").arg(id.to_string()).stderr(Stdio::null()).status());
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{fs, path::Path};
 
 use antecede::wire::case::{Case, posts};
+use fantoccini::Locator;
 use serde_json::{Value, json};
 
 use crate::{
@@ -124,14 +125,23 @@ async fn without_scripts_everything_is_there_and_can_be_said() {
     let source = browser.page.source().await.unwrap();
     assert!(source.contains("Remove legacy node groups"), "{source}");
     browser.click(".row a").await;
+    browser.sees("#cleared").await;
     assert!(browser.page.source().await.unwrap().contains("api 2023.2.23-2"));
     browser.click(".suspect button[value=not_cause]").await;
+    browser.sees("#why .said").await;
     assert!(browser.page.source().await.unwrap().contains("this was not it"));
     browser.type_into("#text", "the page works").await;
     browser.click("#say button").await;
+    // It comes last, after what happened years ago.
+    browser.sees("#timeline li.note:last-of-type").await;
     assert!(browser.page.source().await.unwrap().contains("the page works"));
-    browser.click(".moves a:nth-of-type(2)").await;
-    assert!(browser.page.current_url().await.unwrap().query().unwrap().contains("start="));
+    let whole = browser.page.find(Locator::Css("#picture")).await.unwrap();
+    let whole = whole.attr("data-from").await.unwrap().unwrap();
+    let closer = browser.page.find(Locator::Css(".moves a:nth-of-type(2)")).await.unwrap();
+    let closer = closer.attr("href").await.unwrap().unwrap();
+    browser.goto(&url(&daemon, &closer)).await;
+    let part = browser.page.find(Locator::Css("#picture")).await.unwrap();
+    assert!(part.attr("data-from").await.unwrap().unwrap() > whole, "it is not zoomed: {closer}");
     browser.close().await;
 }
 
