@@ -15,8 +15,12 @@ pub(super) struct Scale {
 }
 
 /// Steps that people read off a clock, in minutes.
-const STEPS: [i64; 16] =
-    [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 20_160, 43_200];
+const STEPS: [i64; 19] = [
+    1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 20_160, 43_200, 129_600,
+    525_600, YEARS,
+];
+/// Twenty years: more is not shown.
+const YEARS: i64 = 10_512_000;
 
 impl Scale {
     pub(super) fn new(from: Time, to: Time, sheet: &Sheet) -> Self {
@@ -40,7 +44,7 @@ impl Scale {
         let most = (self.width / apart).max(1.0);
         let minutes = self.seconds / 60.0;
         let fits = |step: &i64| minutes / float(*step) <= most;
-        let step = STEPS.into_iter().find(fits).unwrap_or(43_200) * 60;
+        let step = STEPS.into_iter().find(fits).unwrap_or(YEARS) * 60;
         let first = self.from.timestamp().div_euclid(step) * step + step;
         let times = (0..500).map_while(|n| {
             let since = first.checked_add(step.checked_mul(n)?)? - self.from.timestamp();

@@ -163,6 +163,20 @@ fn times_along_the_edge_are_those_of_a_clock() {
 }
 
 #[test]
+fn times_along_the_edge_do_not_run_into_each_other_however_long_it_is() {
+    for days in [1, 10, 100, 1_000, 5_000] {
+        let entries = [
+            entry(EntryKind::Note, 0, "a", "api"),
+            entry(EntryKind::Note, days * 1_440, "b", "api"),
+        ];
+        let whole = picture(&entries, Range::default(), at(days * 1_440), &Sheet::WIDE);
+        let drawn = svg(&whole, &Sheet::WIDE, "p", false);
+        let named = drawn.matches(r#"class="time""#).count();
+        assert!((1..=13).contains(&named), "{days} days: {named} times");
+    }
+}
+
+#[test]
 fn no_character_is_markup() {
     assert_eq!(escaped("<a b='\"'>&\u{1}"), "&lt;a b=&#39;&quot;&#39;&gt;&amp; ");
 }
