@@ -3,7 +3,9 @@
 //! Those of late are held in memory, all are in the state, and filters say of most that come that
 //! they were never there. So memory stays flat, and a storm of new alerts does not ask the disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
+
+use fnv::FnvBuildHasher;
 
 use super::seen::Filters;
 use crate::{
@@ -30,17 +32,23 @@ struct Alert {
     partial: bool,
 }
 
+#[expect(
+    clippy::disallowed_types,
+    reason = "a storm asks it for each alert; wherever it is gone through, order decides nothing"
+)]
+type Recent = std::collections::HashMap<EventId, Alert, FnvBuildHasher>;
+
 /// All alerts.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
-    recent: BTreeMap<EventId, Alert>,
+    recent: Recent,
     /// Alerts that began before this may be known to the filters alone.
     recent_from: Time,
     seen: Filters,
     /// What stands for the keys that came by lately.
     refs: BTreeMap<FamilyKey, FamilyRef>,
     /// What differs from what is written.
-    touched: BTreeSet<EventId>,
+    touched: HashSet<EventId, FnvBuildHasher>,
     /// What began before is dropped: it is not read any more.
     held_from: Option<Time>,
 }
@@ -223,10 +231,13 @@ impl Alerts {
         let middle = starts.len() / 2;
         let (_, from, _) = starts.select_nth_unstable(middle);
         let from = *from;
-        for (identity, alert) in &self.recent {
-            if alert.firings.iter().any(|(start, _)| *start < from) {
-                self.seen.insert(identity, newest(alert));
-            }
+        let is_older = |alert: &Alert| alert.firings.iter().any(|(start, _)| *start < from);
+        let older = self.recent.iter().filter(|(_, alert)| is_older(alert));
+        let mut older: Vec<_> = older.map(|(identity, alert)| (*identity, newest(alert))).collect();
+        // Which filter holds what is not to depend on how a table is laid out.
+        older.sort_unstable();
+        for (identity, newest) in older {
+            self.seen.insert(&identity, newest);
         }
         self.recent.retain(|_, alert| newest(alert) >= from);
         self.recent_from = self.recent_from.max(from);

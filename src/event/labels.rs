@@ -22,6 +22,9 @@ pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Labels(Vec<(String, String)>);
 
+/// So many labels are searched one by one.
+const FEW: usize = 32;
+
 impl Labels {
     /// Adds one value; empty names and values say nothing and are left out.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
@@ -47,8 +50,14 @@ impl Labels {
 
     /// The pairs of a label.
     fn pairs(&self, name: &str) -> &[(String, String)] {
-        let from = self.0.partition_point(|(held, _)| held.as_str() < name);
-        let rest = self.0.get(from..).unwrap_or_default();
+        // Of few labels all are looked at: that two names differ is mostly seen by their lengths,
+        // and in which order they stand only by their bytes.
+        let from = if self.0.len() <= FEW {
+            self.0.iter().position(|(held, _)| held == name)
+        } else {
+            Some(self.0.partition_point(|(held, _)| held.as_str() < name))
+        };
+        let rest = from.and_then(|from| self.0.get(from..)).unwrap_or_default();
         let n = rest.iter().take_while(|(held, _)| held == name).count();
         rest.get(..n).unwrap_or_default()
     }

@@ -49,7 +49,24 @@ pub enum Event {
     Feedback(Feedback),
 }
 
+/// How an alert's JSON form begins.
+const ALERT: &[u8] = br#"{"type":"alert","#;
+
 impl Event {
+    /// An event out of its JSON form.
+    ///
+    /// An alert's is read as that: to find the tag among the other fields everything would be put
+    /// aside first, and alerts are most of all that is read.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
+        if json.starts_with(ALERT) {
+            return serde_json::from_slice(json).map(Self::Alert);
+        }
+        serde_json::from_slice(json)
+    }
+
     /// When it happened, as its source says; never when it arrived.
     pub fn time(&self) -> Time {
         match self {

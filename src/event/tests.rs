@@ -77,6 +77,32 @@ fn history(reports: &[ChangeReport]) -> ChangeHistory {
 
 proptest! {
     #[test]
+    fn an_event_is_read_as_it_was_written(report in alert_reports(), text in "[a-z\"]{0,9}") {
+        let change = ChangeReport::new(ChangeId(text.clone()), Status::Started, report.starts_at);
+        for event in [Event::Alert(report), Event::Change(change)] {
+            let json = serde_json::to_vec(&event).unwrap();
+            prop_assert_eq!(&Event::from_json(&json).unwrap(), &event);
+            prop_assert_eq!(&serde_json::from_slice::<Event>(&json).unwrap(), &event);
+        }
+    }
+
+    #[test]
+    fn a_label_is_found_among_few_and_among_many(
+        names in vec("[a-c]{1,2}", 0..12), more in 0..60_usize, sought in "[a-c]{1,2}",
+    ) {
+        let pairs = names.iter().zip(0..).map(|(name, n)| (name.clone(), format!("v{n}")));
+        let others = (0..more).map(|n| (format!("other-{n}"), "x".to_owned()));
+        let labels: Labels = pairs.clone().chain(others).collect();
+        let mut expected: Vec<_> =
+            pairs.filter(|(name, _)| *name == sought).map(|(_, value)| value).collect();
+        expected.sort();
+        prop_assert_eq!(labels.values(&sought).collect::<Vec<_>>(), expected);
+        prop_assert_eq!(labels.has(&sought), names.contains(&sought));
+    }
+}
+
+proptest! {
+    #[test]
     fn firings_merge_in_any_order_any_number_of_times(
         one in vec(alert_reports(), 0..6),
         other in vec(alert_reports(), 0..6),

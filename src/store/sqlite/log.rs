@@ -250,7 +250,7 @@ fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Failure> {
 }
 
 fn decode(row: &rusqlite::Row<'_>, seq: i64) -> Result<Logged, Box<dyn std::error::Error>> {
-    let event: Event = serde_json::from_slice(row.get_ref("body")?.as_bytes()?)?;
+    let event = Event::from_json(row.get_ref("body")?.as_bytes()?)?;
     let at: i64 = row.get("at")?;
     if micros(event.time()) != at {
         return Err(format!("its time is {}, its row says {at}", micros(event.time())).into());
