@@ -177,6 +177,22 @@ fn times_along_the_edge_do_not_run_into_each_other_however_long_it_is() {
 }
 
 #[test]
+fn a_gap_is_drawn_over_its_time() {
+    let gap = |lasted| {
+        let mut gap = entry(EntryKind::Gap, 10, "not heard from terraform", "");
+        gap.lasted_seconds = lasted;
+        [entry(EntryKind::Note, 0, "a", "api"), gap, entry(EntryKind::Note, 60, "b", "api")]
+    };
+    let drawn = |lasted| picture(&gap(lasted), Range::default(), at(60), &Sheet::WIDE);
+    let over = drawn(Some(600));
+    assert_eq!(over.gaps, [(at(10), at(20), "not heard from terraform".to_owned())]);
+    assert_eq!(drawn(None).gaps[0].1, at(60), "one that lasts reaches to now");
+    let ink = svg(&over, &Sheet::WIDE, "p", false);
+    assert!(ink.contains(r#"<rect class="gap""#), "{ink}");
+    assert!(ink.contains("<title>not heard from terraform</title>"), "{ink}");
+}
+
+#[test]
 fn no_character_is_markup() {
     assert_eq!(escaped("<a b='\"'>&\u{1}"), "&lt;a b=&#39;&quot;&#39;&gt;&amp; ");
 }

@@ -68,10 +68,20 @@ fn says(css: &str, words: &str) -> String {
 
 #[tokio::test]
 async fn the_founding_incident_is_followed_while_it_happens() {
+    follow(Reader::DESK, ".wide").await;
+}
+
+#[tokio::test]
+async fn on_a_phone_it_is_followed_too() {
+    follow(Reader::PHONE, ".narrow").await;
+}
+
+/// Follows the incident as this reader, who sees the picture that a selector finds.
+async fn follow(reader: Reader, picture: &str) {
     let daemon = ready();
     let mut told = 0;
     tell_until(&daemon, "15:05", &mut told);
-    let browser = Browser::open(Reader::DESK).await;
+    let browser = Browser::open(reader).await;
     browser.goto(&url(&daemon, "/")).await;
     browser.until(&says("#open", "Nothing fires")).await;
     browser.until("document.body.classList.contains('is-live')").await;
@@ -85,8 +95,8 @@ async fn the_founding_incident_is_followed_while_it_happens() {
     browser.until(&says("#answer .word", "SUSPECT")).await;
     browser.until("document.body.classList.contains('is-live')").await;
     browser.page.execute("window.stayed = true;", Vec::new()).await.unwrap();
-    let bars = "document.querySelectorAll('.wide a.alert').length";
-    assert_eq!(browser.eval(bars).await, 1);
+    let bars = format!("document.querySelectorAll('{picture} a.alert').length");
+    assert_eq!(browser.eval(&bars).await, 1);
 
     tell_until(&daemon, "16:50", &mut told);
     browser.until(&says("#answer .word", "LIKELY")).await;
@@ -103,7 +113,7 @@ async fn the_founding_incident_is_followed_while_it_happens() {
     browser.type_into("#author", "on-call").await;
     browser.click("#say button").await;
     browser.until(&says("#timeline", "deploys <b>frozen</b> (on-call)")).await;
-    browser.until("document.querySelectorAll('.wide a.note').length > 0").await;
+    browser.until(&format!("document.querySelectorAll('{picture} a.note').length > 0")).await;
     assert_eq!(browser.eval("window.stayed").await, true, "the page was loaded anew");
 
     let log = browser.log().await;
