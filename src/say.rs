@@ -1,12 +1,14 @@
 //! How answers, times, chances and lists are written for people: on the page, in pictures, on the
 //! command line and in the post-mortem alike.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::NaiveDate;
 
 use crate::{
-    correlate::{Answer, Incident, Term},
+    correlate::{Answer, Evidence, Incident, Suspect, Term},
     duration::say_duration,
-    event::{Labels, Time},
+    event::{Change, ChangeId, Labels, Time},
 };
 
 /// The answer in a word, and what there is to say to it in one line.
@@ -31,6 +33,29 @@ pub fn answer(incident: &Incident) -> (&'static str, String) {
             "too little was heard to say whether a change caused these alerts".to_owned(),
         ),
     }
+}
+
+/// What a suspect did where: `infrastructure delete of node-groups (production, staging)`.
+pub fn say_act(suspect: &Suspect, changes: &BTreeMap<ChangeId, Change>) -> String {
+    let mut place = Labels::default();
+    for change in suspect.changes.iter().filter_map(|id| changes.get(id)) {
+        place.extend(change.scope.labels());
+    }
+    match say_place_of(&place) {
+        place if place.is_empty() => format!("{} {}", suspect.kind, suspect.action),
+        place => format!("{} {} of {place}", suspect.kind, suspect.action),
+    }
+}
+
+/// The terms of a suspect's evidence as rows: nats, which term it is, and why. What is said again,
+/// as by a rule of each symptom that it is about, is not written again.
+pub fn say_evidence(evidence: &[Evidence]) -> Vec<[String; 3]> {
+    let mut said = BTreeSet::new();
+    let row = |term: &Evidence| {
+        let text = if said.insert(term.text.clone()) { term.text.as_str() } else { "(the same)" };
+        [format!("{:+.3}", term.nats), say_term(term.kind).to_owned(), text.to_owned()]
+    };
+    evidence.iter().map(row).collect()
 }
 
 /// What a term of evidence is about, in a word.

@@ -141,7 +141,8 @@ impl Api {
             }
             DocumentForm::Html => {
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
-                let page = page::document(frame, &document.body, &self.trackers(), None);
+                let page =
+                    page::document(frame, &document.body, Range::default(), &self.trackers(), None);
                 html(page.map_err(|error| unwritten(&error))?)
             }
         })

@@ -156,12 +156,13 @@ impl Api {
                     .await
             }
             View::Document(id) => {
-                let when = params.when()?;
+                let (when, select) = (params.when()?, params.selection()?);
+                let range = Range { from: select.page.start, to: select.page.end };
                 let document = self.document(when, id, params.actors()?).await?;
                 let frame = Frame { at: document.at, fixed: when.at.is_some() };
                 let sent = params.texts("sent").into_iter().next();
                 let trackers = self.trackers();
-                page::document(frame, &document.body, &trackers, sent.as_deref())
+                page::document(frame, &document.body, range, &trackers, sent.as_deref())
                     .map(html)
                     .map_err(|error| unwritten(&error))
             }

@@ -14,10 +14,10 @@ use super::Parts;
 use crate::{
     correlate::{Answer, Incident},
     event::{Change, Time, digest},
-    store::{Mailbox, Notice, NoticeId, Page, Seq, StoreError},
+    store::{Mailbox, Notice, NoticeId, Page, Paged, Seq, StoreError},
 };
 
-/// So many changes and incidents are looked at each time.
+/// So many changes and incidents are read at once.
 const PAGE: usize = 500;
 /// It is looked again after so long, whatever happens.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -77,17 +77,37 @@ impl Annotator {
 pub(super) fn look(parts: &Parts, now: Time) -> Result<(), StoreError> {
     let since = now - parts.settings.fresh;
     let page = Page { start: Some(since), end: None, after: None, limit: PAGE };
-    let state = parts.engine.state();
-    let changes = state.changes(&page, &|change| ended_since(change, since))?;
-    let incidents = state.incidents(&page, &|incident| incident.latest_at >= since)?;
-    let of_changes = changes.items.iter().filter_map(|change| of_change(change, now));
+    let (state, oldest) = (parts.engine.state(), parts.oldest(now));
+    let changes = all(page.clone(), oldest, |page| {
+        state.changes(page, &|change| ended_since(change, since))
+    })?;
+    let incidents =
+        all(page, oldest, |page| state.incidents(page, &|incident| incident.latest_at >= since))?;
+    let of_changes = changes.iter().filter_map(|change| of_change(change, now));
     let of_incidents =
-        incidents.items.iter().filter_map(|incident| of_incident(incident, &parts.link, now));
+        incidents.iter().filter_map(|incident| of_incident(incident, &parts.link, now));
     let notices: Vec<_> = of_changes.chain(of_incidents).collect();
     if parts.records.post(Mailbox::Grafana, &notices)? > 0 {
         parts.posted.notify_one();
     }
     Ok(())
+}
+
+/// The things of all pages that reach back no further than `oldest`.
+fn all<T>(
+    mut page: Page,
+    oldest: Time,
+    read: impl Fn(&Page) -> Result<Paged<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::new();
+    loop {
+        let Paged { items, next } = read(&page)?;
+        all.extend(items);
+        match next {
+            Some(next) if next.0 >= oldest => page.after = Some(next),
+            Some(_) | None => return Ok(all),
+        }
+    }
 }
 
 fn ended_since(change: &Change, since: Time) -> bool {

@@ -189,7 +189,7 @@ impl Teller {
 
 impl Parts {
     /// No incident that anybody may be told of began before this.
-    fn oldest(&self, now: Time) -> Time {
+    pub(super) fn oldest(&self, now: Time) -> Time {
         now - self.settings.fresh - self.engine.model().settings.span
     }
 

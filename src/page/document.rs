@@ -54,6 +54,7 @@ struct CauseView {
 pub fn document(
     frame: Frame,
     document: &PostMortem,
+    range: Range,
     trackers: &[&'static str],
     sent: Option<&str>,
 ) -> Result<String, Unwritten> {
@@ -88,9 +89,9 @@ pub fn document(
         learnings: document
             .learnings
             .iter()
-            .map(|one| [one.what.to_owned(), one.seconds.map_or("not known".to_owned(), took)])
+            .map(|one| [one.what.to_owned(), one.words()])
             .collect(),
-        picture: drawn(&path, frame, &document.timeline, Range::default(), &[]),
+        picture: drawn(&path, frame, &document.timeline, range, &[]),
         more_lines: document.timeline.len() - lines.len(),
         lines,
         truncated: false,
@@ -105,14 +106,6 @@ pub fn document(
         ],
     }
     .render()
-}
-
-fn took(seconds: i64) -> String {
-    match seconds {
-        0 => "at once".to_owned(),
-        before if before < 0 => format!("{} before it", say_seconds(-before)),
-        after => say_seconds(after),
-    }
 }
 
 fn facts(document: &PostMortem) -> Vec<(&'static str, String)> {

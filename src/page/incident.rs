@@ -1,6 +1,6 @@
 //! One incident: the answer on top, then the picture, the reasons, and everything considered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use chrono::TimeDelta;
@@ -8,17 +8,17 @@ use chrono::TimeDelta;
 use super::{
     Frame, Link, Unwritten,
     frame::{Outer, Section},
-    incidents::{answer_class, hits, page_of},
+    incidents::{hits, page_of},
     links::{encoded, href, time},
 };
 use crate::{
-    correlate::{Answer, Evidence, Impact, Incident, State, Suspect},
+    correlate::{Answer, Impact, Incident, State, Suspect},
     duration::say_duration,
-    event::{Change, ChangeId, Feedback, Labels, Time, Verdict, show_time},
+    event::{Change, ChangeId, Feedback, Time, Verdict, show_time},
     picture::{Picture, Range, Sheet, picture, svg},
     say::{
-        Clock, answer, say_distance, say_place, say_place_of, say_probability, say_seconds,
-        say_term, show_moment,
+        Clock, answer, say_act, say_distance, say_evidence, say_place, say_place_of,
+        say_probability, say_seconds, show_moment,
     },
     timeline::{Entry, EntryKind, Role, say_entry, say_kind},
 };
@@ -147,7 +147,7 @@ pub fn incident(shown: &Shown<'_>) -> Result<String, Unwritten> {
     IncidentPage {
         outer: frame.outer(&format!("{word}: {title}"), Section::Incidents),
         id: incident.id.0.clone(),
-        answer: answer_class(incident.answer),
+        answer: incident.answer.word(),
         word,
         title,
         distance,
@@ -240,13 +240,7 @@ pub(super) fn drawn(
     let to = |words: &str, bounds: Option<(Time, Time)>| {
         let (from, to) = bounds.unzip();
         let mut all = vec![("at", frame.kept()), ("start", time(from)), ("end", time(to))];
-        all.extend(
-            query
-                .iter()
-                .filter(|(name, _)| !all.iter().any(|(one, _)| one == name))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        all.extend(query.iter().cloned());
         Link::new(words, href(path, &all) + "#picture")
     };
     let span = picture.to - picture.from;
@@ -274,14 +268,6 @@ fn suspect_view(
     feedback: &[Feedback],
     clock: Clock,
 ) -> SuspectView {
-    let mut place = Labels::default();
-    for change in suspect.changes.iter().filter_map(|id| changes.get(id)) {
-        place.extend(change.scope.labels());
-    }
-    let place = match say_place_of(&place) {
-        place if place.is_empty() => place,
-        place => format!(" of {place}"),
-    };
     let span = clock.show_span(suspect.started_at, suspect.finished_at);
     let main = changes.get(&suspect.change);
     SuspectView {
@@ -290,23 +276,13 @@ fn suspect_view(
         title: suspect.title.clone(),
         url: main.and_then(|change| change.url.clone()).filter(|url| is_web(url)),
         percent: say_probability(suspect.probability),
-        act: format!("{} {}{place}, {span}", suspect.kind, suspect.action),
+        act: format!("{}, {span}", say_act(suspect, changes)),
         actor: main.and_then(|change| change.actor.clone()),
         summary: suspect.summary.clone(),
-        terms: terms(&suspect.evidence),
+        terms: say_evidence(&suspect.evidence),
         sum: format!("{:+.3}", suspect.log_odds),
         said: said(suspect, feedback, clock),
     }
-}
-
-fn terms(evidence: &[Evidence]) -> Vec<[String; 3]> {
-    let mut told = BTreeSet::new();
-    let row = |term: &Evidence| {
-        // A rule says the same of each symptom that it is about.
-        let text = if told.insert(term.text.clone()) { term.text.as_str() } else { "(the same)" };
-        [format!("{:+.3}", term.nats), say_term(term.kind).to_owned(), text.to_owned()]
-    };
-    evidence.iter().map(row).collect()
 }
 
 /// What people said of any change of the set.

@@ -10,7 +10,7 @@ use super::{
     links::{encoded, href},
 };
 use crate::{
-    correlate::{Answer, Incident, State},
+    correlate::{Incident, State},
     duration::say_duration,
     event::show_time,
     say::{answer, say_count, say_place, show_moment},
@@ -80,7 +80,8 @@ fn row(incident: &Incident, frame: Frame) -> Row {
     let lasted = say_duration((end - incident.started_at).max(chrono::TimeDelta::zero()));
     Row {
         href: page_of(incident, frame),
-        answer: answer_class(incident.answer),
+        // Its colour, too.
+        answer: incident.answer.word(),
         word,
         words: words.replace("  ", " · "),
         hits: hits(incident),
@@ -98,11 +99,6 @@ fn row(incident: &Incident, frame: Frame) -> Row {
 /// Where an incident's own page is.
 pub(super) fn page_of(incident: &Incident, frame: Frame) -> String {
     href(&format!("/incidents/{}", encoded(&incident.id.0)), &[("at", frame.kept())])
-}
-
-/// The class that gives an answer its colour.
-pub(super) const fn answer_class(answer: Answer) -> &'static str {
-    answer.word()
 }
 
 /// So many services are named in a line.

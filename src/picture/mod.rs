@@ -99,7 +99,7 @@ pub fn picture(entries: &[Entry], range: Range, at: Time, sheet: &Sheet) -> Pict
     let marks = mark::marks(entries, at);
     let (from, to) = bounds(&marks, range, at);
     let inside = |mark: &Mark| mark.since() <= to && mark.until() >= from;
-    let (shown, _): (Vec<_>, Vec<_>) = marks.into_iter().partition(inside);
+    let shown = marks.into_iter().filter(inside).collect();
     let scale = scale::Scale::new(from, to, sheet);
     let (lanes, more) = lanes::lanes(shown, &scale, sheet);
     let gaps = entries.iter().filter(|entry| entry.kind == EntryKind::Gap).map(|entry| {

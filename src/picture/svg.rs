@@ -234,8 +234,7 @@ impl<'a> Drawing<'a> {
     fn mark(&self, out: &mut String, one: &Placed, top: f64) {
         let Placed { mark, label, label_x, left, right, .. } = one;
         let middle = top + ROW / 2.0;
-        let class =
-            format_args!("mark {} {}", mark.part.word(), shape_word(mark.shape)).to_string();
+        let class = format!("mark {} {}", mark.part.word(), shape_word(mark.shape));
         let detail = escaped(&mark.detail);
         // What is heard begins with what is seen.
         let name = if label.is_empty() || *label == mark.label {

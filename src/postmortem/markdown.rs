@@ -157,13 +157,7 @@ fn cause(out: &mut String, one: &Cause, day: Time) {
 fn learnings(out: &mut String, document: &PostMortem) {
     out.push_str("\n## How long it took\n\n");
     for one in &document.learnings {
-        let words = match one.seconds {
-            None => "not known".to_owned(),
-            Some(0) => "at once".to_owned(),
-            Some(seconds) if seconds < 0 => format!("{} before it", say_seconds(-seconds)),
-            Some(seconds) => say_seconds(seconds),
-        };
-        put(out, format_args!("- {}: {words}\n", sentence_case(one.what)));
+        put(out, format_args!("- {}: {}\n", sentence_case(one.what), one.words()));
     }
 }
 

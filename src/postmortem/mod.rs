@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use crate::{
     correlate::{Answer, Evidence, Impact, Incident, IncidentId, State, Suspect},
-    event::{Change, ChangeId, Labels, Time},
-    say::{answer, say_place, say_place_of, say_seconds},
+    event::{Change, ChangeId, Time},
+    say::{answer, say_act, say_distance, say_place, say_place_of, say_seconds},
     timeline::Entry,
 };
 
@@ -116,6 +116,18 @@ pub struct Learning {
     pub what: &'static str,
     /// In seconds; `None`: it has not come, or nobody knows.
     pub seconds: Option<i64>,
+}
+
+impl Learning {
+    /// How long, in words.
+    pub fn words(&self) -> String {
+        match self.seconds {
+            None => "not known".to_owned(),
+            Some(0) => "at once".to_owned(),
+            Some(seconds) if seconds < 0 => format!("{} before it", say_seconds(-seconds)),
+            Some(seconds) => say_seconds(seconds),
+        }
+    }
 }
 
 /// What the document is made from.
@@ -251,13 +263,13 @@ fn summary(incident: &Incident, changes: &Changes) -> String {
         (Answer::Likely, Some(suspect)) => format!(
             "The likely cause is \"{}\" ({}), which began {}.",
             suspect.title,
-            act(suspect, changes),
+            say_act(suspect, changes),
             distance(suspect, incident)
         ),
         (Answer::Suspects, Some(suspect)) => format!(
             "It is not settled what caused it; the first suspect is \"{}\" ({}), which began {}.",
             suspect.title,
-            act(suspect, changes),
+            say_act(suspect, changes),
             distance(suspect, incident)
         ),
         _ => {
@@ -269,26 +281,14 @@ fn summary(incident: &Incident, changes: &Changes) -> String {
 }
 
 fn distance(suspect: &Suspect, incident: &Incident) -> String {
-    crate::say::say_distance(suspect.started_at, incident.started_at)
-}
-
-/// `infrastructure delete of node-groups (production, staging)`.
-fn act(suspect: &Suspect, changes: &Changes) -> String {
-    let mut labels = Labels::default();
-    for change in suspect.changes.iter().filter_map(|id| changes.get(id)) {
-        labels.extend(change.scope.labels());
-    }
-    match say_place_of(&labels) {
-        place if place.is_empty() => format!("{} {}", suspect.kind, suspect.action),
-        place => format!("{} {} of {place}", suspect.kind, suspect.action),
-    }
+    say_distance(suspect.started_at, incident.started_at)
 }
 
 fn cause(suspect: &Suspect, changes: &Changes) -> Cause {
     Cause {
         change: suspect.change.clone(),
         title: suspect.title.clone(),
-        act: act(suspect, changes),
+        act: say_act(suspect, changes),
         probability: suspect.probability,
         started_at: suspect.started_at,
         finished_at: suspect.finished_at,

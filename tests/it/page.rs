@@ -365,6 +365,10 @@ fn the_forms_of_a_post_mortem_say_the_same() {
         }
     }
     assert_eq!(page(&daemon, &format!("{path}?format=pdf")).status, 400);
+    let part =
+        format!("/incidents/{id}/postmortem?start=2023-02-23T19:00:00Z&end=2023-02-23T20:00:00Z");
+    let part = page(&daemon, &part).body;
+    assert!(part.contains(r#"data-from="2023-02-23T19:00:00Z""#), "it is not zoomed");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::{
     duration::say_duration,
     event::{ChangeId, Time},
     say::{
-        Clock, answer, say_count, say_place, say_place_of, say_probability, say_seconds, say_term,
-        show_moment,
+        Clock, answer, say_act, say_count, say_evidence, say_place, say_place_of, say_probability,
+        say_seconds, show_moment,
     },
 };
 
@@ -112,12 +112,7 @@ fn suspect(page: &mut Page, suspect: &Suspect, changes: &Changes, clock: Clock) 
     head(page, &format!("{}.", suspect.rank), suspect.probability, &suspect.title);
     page.words(6, &act(suspect, changes, clock));
     page.words(6, &suspect.summary);
-    let mut said = BTreeSet::new();
-    let terms = suspect.evidence.iter().map(|term| {
-        // A rule says the same of each symptom that it is about.
-        let text = if said.insert(&term.text) { &term.text } else { "(the same)" };
-        vec![format!("{:+.3}", term.nats), say_term(term.kind).to_owned(), text.to_owned()]
-    });
+    let terms = say_evidence(&suspect.evidence).into_iter().map(Vec::from);
     let sum = vec![format!("{:+.3}", suspect.log_odds), "sum".to_owned(), SUM.to_owned()];
     page.columns(6, &[Column::Right, Column::Left, Column::Wrapped], terms.chain([sum]));
 }
@@ -127,17 +122,9 @@ const SUM: &str = "log-odds against \"no recorded change\", in nats";
 
 /// `infrastructure delete of node-groups (production, staging), 13:21 to 13:58; c-1, c-2`.
 fn act(suspect: &Suspect, changes: &Changes, clock: Clock) -> String {
-    let mut place = crate::event::Labels::default();
-    for change in suspect.changes.iter().filter_map(|id| changes.get(id)) {
-        place.extend(change.scope.labels());
-    }
-    let place = match say_place_of(&place) {
-        place if place.is_empty() => place,
-        place => format!(" of {place}"),
-    };
     let span = clock.show_span(suspect.started_at, suspect.finished_at);
     let ids: Vec<_> = suspect.changes.iter().map(|id| id.0.as_str()).collect();
-    format!("{} {}{place}, {span}; {}", suspect.kind, suspect.action, ids.join(", "))
+    format!("{}, {span}; {}", say_act(suspect, changes), ids.join(", "))
 }
 
 fn cleared(page: &mut Page, incident: &Incident) {
