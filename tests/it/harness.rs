@@ -55,7 +55,15 @@ impl Program {
         })
     }
 
-    /// The same; nothing when the program ends without it.
+    /// The same for several, in whichever order they come.
+    pub(crate) fn wait_for_each<const N: usize>(&mut self, markers: [&str; N]) -> [String; N] {
+        markers.map(|marker| match self.seen.iter().find_map(|line| line.split_once(marker)) {
+            Some((_, rest)) => rest.to_owned(),
+            None => self.wait_for(marker),
+        })
+    }
+
+    /// As `wait_for`; nothing when the program ends without it.
     pub(crate) fn find(&mut self, marker: &str) -> Option<String> {
         let deadline = Instant::now() + DEADLINE;
         while let Some(line) = self.next_line(deadline) {

@@ -86,9 +86,11 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg("--storage.tsdb.retention.time=1y");
         let mut program = Program::start(&mut command);
-        let url = format!("http://{}", program.wait_for("msg=\"Listening on\" address="));
-        program.wait_for("Server is ready to receive web requests");
-        Self { url, _program: program }
+        let [address, _] = program.wait_for_each([
+            "msg=\"Listening on\" address=",
+            "Server is ready to receive web requests",
+        ]);
+        Self { url: format!("http://{address}"), _program: program }
     }
 }
 
