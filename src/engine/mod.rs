@@ -36,12 +36,22 @@ const SLICE: usize = 4_096;
 /// and again, its families and incidents, is written once for all of them.
 const SLICES_MAX: usize = 8;
 
-/// After a batch that took its time the engine rests for as long: in a storm more of the machine is
-/// left to those who post, and the next batch, being larger, costs less an alert. It rests no longer
-/// than this, so that nobody waits for an answer.
-const REST_MAX: Duration = Duration::from_millis(200);
+/// After a batch the engine rests so many times as long as that took: in a storm more of the machine is
+/// left to those who post, and the next batch, being larger, costs less an alert.
+const REST_TIMES: u32 = 4;
+/// But from the first event of a batch that comes in a rest to its assessment, which takes about as
+/// long as the last one, no more time is to pass than this.
+const REST_UNTIL: Duration = Duration::from_millis(600);
 /// Batches that take less are not rested after.
 const REST_LEAST: Duration = Duration::from_millis(5);
+
+/// How long to rest after a batch that took so long.
+fn rest_after(took: Duration) -> Duration {
+    if took < REST_LEAST {
+        return Duration::ZERO;
+    }
+    (took * REST_TIMES).min(REST_UNTIL.saturating_sub(took * 2))
+}
 
 /// How long a store that could not be read or written is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -279,7 +289,7 @@ impl Engine {
             match outcome {
                 Ok(Left::Events) => {}
                 Ok(left) => {
-                    let rest = if took < REST_LEAST { Duration::ZERO } else { took.min(REST_MAX) };
+                    let rest = rest_after(took);
                     let position = self.position;
                     let more = async {
                         if left == Left::Old {

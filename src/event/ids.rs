@@ -12,12 +12,18 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct EventId(pub [u8; 16]);
 
+/// So long is most of what is hashed; only room is made by it.
+const USUAL_BYTES: usize = 512;
+
 impl EventId {
     /// The id of anything that serialises the same way each time.
     pub fn of<T: Serialize>(thing: &T) -> Self {
         // Events hold strings, numbers and maps with string keys: JSON can say all of them.
-        let bytes = serde_json::to_vec(thing).unwrap_or_default();
-        Self::of_bytes(&bytes)
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        match serde_json::to_writer(&mut bytes, thing) {
+            Ok(()) => Self::of_bytes(&bytes),
+            Err(_) => Self::of_bytes(&[]),
+        }
     }
 
     /// The id of bytes that are already canonical.

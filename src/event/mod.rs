@@ -89,13 +89,18 @@ impl Event {
         }
     }
 
-    /// The id of an event whose JSON form is at hand.
-    pub fn id_as(&self, json: &str) -> EventId {
-        let is_whole = match self {
-            Self::Alert(report) => report.is_fact(),
-            Self::Change(_) | Self::Note(_) | Self::Feedback(_) => !self.is_time_assumed(),
-        };
-        if is_whole { EventId::of_bytes(json.as_bytes()) } else { self.id() }
+    /// Its JSON form, as the log holds it, and its id.
+    ///
+    /// # Errors
+    /// It cannot be said in JSON.
+    pub fn written(&self) -> serde_json::Result<(String, EventId)> {
+        if let Self::Alert(report) = self {
+            return report.written();
+        }
+        let json = serde_json::to_string(self)?;
+        let id =
+            if self.is_time_assumed() { self.id() } else { EventId::of_bytes(json.as_bytes()) };
+        Ok((json, id))
     }
 
     /// What it says without what was decided by the time of receipt, if anything was.

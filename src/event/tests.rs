@@ -158,9 +158,10 @@ proptest! {
     ) {
         let alert = Event::Alert(AlertReport { labels, ..alert });
         for event in [alert, Event::Change(change)] {
-            let written = serde_json::to_string(&event).unwrap();
+            let (written, id) = event.written().unwrap();
             let read: Event = serde_json::from_str(&written).unwrap();
-            prop_assert_eq!(event.id_as(&written), event.id());
+            prop_assert_eq!(Event::from_json(written.as_bytes()).unwrap(), event.clone());
+            prop_assert_eq!(id, event.id());
             prop_assert_eq!(read.id(), event.id());
             prop_assert_eq!(read, event);
         }

@@ -16,6 +16,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::{
@@ -64,12 +65,13 @@ pub(super) struct Row {
 impl Row {
     /// The event's row; made by the caller, so that the one writer does no more than it must.
     pub(super) fn of(event: &Event) -> Result<Self, StoreError> {
-        let body = serde_json::to_string(event)
+        let (body, id) = event
+            .written()
             .map_err(|error| StoreError::Unavailable(format!("an event is no JSON: {error}")))?;
         Ok(Self {
             at: micros(event.time()),
             at_assumed: event.is_time_assumed(),
-            id: event.id_as(&body),
+            id,
             valid_until: event.holds_until().map(micros),
             body,
         })
@@ -180,7 +182,9 @@ fn write_all(
     limits: Limits,
     tail: &watch::Sender<Seq>,
 ) -> Result<(), StoreError> {
-    while let Some(turn) = gather(tasks, limits.commit_rows) {
+    let mut busy = false;
+    while let Some(turn) = gather(tasks, limits.commit_rows, busy) {
+        busy = turn.requests.len() >= BUSY_REQUESTS;
         if let Err(why) = take_turn(&mut ledger, turn, tail) {
             ledger.abandon();
             return Err(why);
@@ -188,6 +192,12 @@ fn write_all(
     }
     Ok(())
 }
+
+/// Where so many requests or more shared the last transaction, ...
+const BUSY_REQUESTS: usize = 4;
+/// ... the next one waits so long for more of them: a transaction costs about as much as the rows of
+/// ten requests.
+const LINGER: Duration = Duration::from_micros(300);
 
 /// Does what is asked for; an error when nothing more may be done.
 fn take_turn(
@@ -220,9 +230,12 @@ struct Turn {
 }
 
 /// Waits for a task, and takes all requests that wait with it; `None` when no more can come.
-fn gather(tasks: &Receiver<Task>, rows_max: usize) -> Option<Turn> {
+fn gather(tasks: &Receiver<Task>, rows_max: usize, busy: bool) -> Option<Turn> {
     let (mut turn, mut rows) = (Turn::default(), 0);
     let mut next = tasks.recv().ok()?;
+    if busy {
+        std::thread::sleep(LINGER);
+    }
     loop {
         match next {
             Task::Append(request) => {
