@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::{
-    correlate::{Answer, Evidence, Incident, Suspect, Term},
+    correlate::{Answer, Contributing, Evidence, Incident, Suspect, Term},
     duration::say_duration,
     event::{Change, ChangeId, Labels, Time},
 };
@@ -56,6 +56,11 @@ pub fn say_evidence(evidence: &[Evidence]) -> Vec<[String; 3]> {
         [format!("{:+.3}", term.nats), say_term(term.kind).to_owned(), text.to_owned()]
     };
     evidence.iter().map(row).collect()
+}
+
+/// What a suspect may have brought into effect: `may have brought into effect: Raise limits (…)`.
+pub fn say_contributing(woken: &Contributing) -> String {
+    format!("may have brought into effect: {} ({})", woken.title, woken.reason)
 }
 
 /// What a term of evidence is about, in a word.

@@ -151,6 +151,24 @@ pub struct Suspect {
     pub summary: String,
     /// The terms, which add up to `log_odds`.
     pub evidence: Vec<Evidence>,
+    /// What it may have brought into effect, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contributing: Vec<Contributing>,
+}
+
+/// An earlier change that lay dormant until a suspect started the thing anew.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Contributing {
+    /// The change.
+    pub change: ChangeId,
+    /// Its title.
+    pub title: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// When it began.
+    pub started_at: Time,
+    /// Why it may have been without effect before.
+    pub reason: String,
 }
 
 /// A change set that time and scope made eligible, and evidence did not make a suspect.

@@ -6,6 +6,7 @@
 mod answer;
 mod candidate;
 mod course;
+mod dormant;
 mod family;
 mod fold;
 mod grouping;
@@ -28,8 +29,8 @@ mod tests;
 
 pub use self::{
     answer::{
-        Answer, Assessment, Cleared, Evidence, FamilySummary, Impact, Incident, IncidentId, Outage,
-        State, Suspect, Term, Told,
+        Answer, Assessment, Cleared, Contributing, Evidence, FamilySummary, Impact, Incident,
+        IncidentId, Outage, State, Suspect, Term, Told,
     },
     course::{Covered, Span},
     family::{Family, FamilyKey, FamilyRef, Head, family_id},

@@ -332,7 +332,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Whether nothing began on what was changed within the time in which most changes show.
-    fn stayed_well(self, change: &Change) -> bool {
+    pub(super) fn stayed_well(self, change: &Change) -> bool {
         let services: Vec<_> = change.scope.services().map(family_hash).collect();
         let until = change.started_at + SHOWS_WITHIN;
         let begun = self.families.begun(change.started_at, until).take(WITNESSES_MAX);

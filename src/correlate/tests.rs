@@ -1,5 +1,6 @@
 //! The laws of correlation, over small made-up worlds.
 
+mod dormant;
 mod metamorphic;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -262,6 +262,7 @@ impl<'a> Case<'a> {
     fn suspects(&self, ranked: &[Ranked], teller: &Teller<'_>) -> Vec<Suspect> {
         let told = ranked.iter().zip(1..).filter_map(|(one, rank)| {
             let change = self.ground.changes.get(lead(&one.odds)?)?;
+            let set = self.ground.changes.candidate(one.odds.candidate)?;
             Some(Suspect {
                 change: change.id.clone(),
                 changes: self.change_ids(&[one.odds.candidate]),
@@ -278,6 +279,7 @@ impl<'a> Case<'a> {
                     .reduce(|one, other| Some(one?.max(other?)))?,
                 summary: teller.summary(&one.odds, change),
                 evidence: teller.evidence(&one.odds, change, self.mended_by(one.odds.candidate)),
+                contributing: self.ground.woken_by(set, self.first.onset_to),
             })
         });
         told.collect()

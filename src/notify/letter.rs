@@ -135,6 +135,9 @@ fn brief_suspect(suspect: &Suspect, listed: usize) -> Suspect {
     for term in &mut brief.evidence {
         term.text = shortened(&term.text);
     }
+    for woken in &mut brief.contributing {
+        woken.title = shortened(&woken.title);
+    }
     brief
 }
 

@@ -49,6 +49,7 @@ fn suspect(change: &str, rank: u32) -> Suspect {
         finished_at: None,
         summary: format!("the summary of {change}"),
         evidence: vec![Evidence { kind: Term::Lag, nats: 2.0, text: "it fits".to_owned() }],
+        contributing: Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     picture::Range,
     postmortem::PostMortem,
-    say::{Clock, say_probability, say_seconds, say_term, show_moment},
+    say::{Clock, say_contributing, say_probability, say_seconds, say_term, show_moment},
 };
 
 #[derive(Template)]
@@ -42,6 +42,7 @@ struct CauseView {
     title: String,
     percent: String,
     act: String,
+    contributing: Vec<String>,
     terms: Vec<[String; 3]>,
     sum: String,
 }
@@ -143,6 +144,7 @@ fn cause(one: &crate::postmortem::Cause, clock: Clock) -> CauseView {
         title: one.title.clone(),
         percent: say_probability(one.probability),
         act: format!("{}, {span}", one.act),
+        contributing: one.contributing.iter().map(say_contributing).collect(),
         terms: one
             .evidence
             .iter()

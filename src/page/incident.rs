@@ -17,8 +17,8 @@ use crate::{
     event::{Change, ChangeId, Feedback, Time, Verdict, show_time},
     picture::{Picture, Range, Sheet, picture, svg},
     say::{
-        Clock, answer, say_act, say_distance, say_evidence, say_place, say_place_of,
-        say_probability, say_seconds, show_moment,
+        Clock, answer, say_act, say_contributing, say_distance, say_evidence, say_place,
+        say_place_of, say_probability, say_seconds, show_moment,
     },
     timeline::{Entry, EntryKind, Role, say_entry, say_kind},
 };
@@ -96,6 +96,7 @@ struct SuspectView {
     act: String,
     actor: Option<String>,
     summary: String,
+    contributing: Vec<String>,
     terms: Vec<[String; 3]>,
     sum: String,
     said: Vec<String>,
@@ -279,6 +280,7 @@ fn suspect_view(
         act: format!("{}, {span}", say_act(suspect, changes)),
         actor: main.and_then(|change| change.actor.clone()),
         summary: suspect.summary.clone(),
+        contributing: suspect.contributing.iter().map(say_contributing).collect(),
         terms: say_evidence(&suspect.evidence),
         sum: format!("{:+.3}", suspect.log_odds),
         said: said(suspect, feedback, clock),

@@ -6,7 +6,7 @@ use super::{Cause, PostMortem};
 use crate::{
     correlate::{Answer, State},
     event::Time,
-    say::{Clock, say_probability, say_seconds, say_term, show_moment},
+    say::{Clock, say_contributing, say_probability, say_seconds, say_term, show_moment},
     timeline::{Entry, EntryKind, Role, say_entry, say_kind},
 };
 
@@ -135,6 +135,9 @@ fn cause(out: &mut String, one: &Cause, day: Time) {
     );
     if let Some(url) = &one.url {
         put(out, format_args!("See {}.\n", text(url)));
+    }
+    for woken in &one.contributing {
+        put(out, format_args!("\nIt {}.\n", text(&say_contributing(woken))));
     }
     out.push_str("\n| Nats | Evidence | Why |\n|---:|---|---|\n");
     for term in &one.evidence {

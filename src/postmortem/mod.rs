@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::{
-    correlate::{Answer, Evidence, Impact, Incident, IncidentId, State, Suspect},
+    correlate::{Answer, Contributing, Evidence, Impact, Incident, IncidentId, State, Suspect},
     event::{Change, ChangeId, Time},
     say::{answer, say_act, say_distance, say_place, say_place_of, say_seconds},
     timeline::Entry,
@@ -81,6 +81,9 @@ pub struct Cause {
     pub url: Option<String>,
     /// One line that a sceptic accepts.
     pub summary: String,
+    /// What it may have brought into effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contributing: Vec<Contributing>,
     /// The terms.
     pub evidence: Vec<Evidence>,
     /// The sum of the terms, in nats.
@@ -294,6 +297,7 @@ fn cause(suspect: &Suspect, changes: &Changes) -> Cause {
         finished_at: suspect.finished_at,
         url: changes.get(&suspect.change).and_then(|change| change.url.clone()),
         summary: suspect.summary.clone(),
+        contributing: suspect.contributing.clone(),
         evidence: suspect.evidence.clone(),
         log_odds: suspect.log_odds,
     }

@@ -90,6 +90,7 @@ fn suspect(of: &Change) -> Suspect {
         finished_at: of.finished_at,
         summary: String::new(),
         evidence: Vec::new(),
+        contributing: Vec::new(),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::{
     duration::say_duration,
     event::{ChangeId, Time},
     say::{
-        Clock, answer, say_act, say_count, say_evidence, say_place, say_place_of, say_probability,
-        say_seconds, show_moment,
+        Clock, answer, say_act, say_contributing, say_count, say_evidence, say_place, say_place_of,
+        say_probability, say_seconds, show_moment,
     },
 };
 
@@ -112,6 +112,9 @@ fn suspect(page: &mut Page, suspect: &Suspect, changes: &Changes, clock: Clock) 
     head(page, &format!("{}.", suspect.rank), suspect.probability, &suspect.title);
     page.words(6, &act(suspect, changes, clock));
     page.words(6, &suspect.summary);
+    for woken in &suspect.contributing {
+        page.words(6, &say_contributing(woken));
+    }
     let terms = say_evidence(&suspect.evidence).into_iter().map(Vec::from);
     let sum = vec![format!("{:+.3}", suspect.log_odds), "sum".to_owned(), SUM.to_owned()];
     page.columns(6, &[Column::Right, Column::Left, Column::Wrapped], terms.chain([sum]));
