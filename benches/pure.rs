@@ -10,10 +10,10 @@ use std::fmt::Write as _;
 use antecede::{
     catalog::{Catalog, Service},
     clock,
-    correlate::{Model, assess},
-    event::{Event, EventId, Time},
+    correlate::{Model, Window, assess},
+    event::{Event, EventId, Time, show_time},
     rules::RuleSet,
-    wire::{alertmanager, case::Case},
+    wire::{Normalised, alert, alertmanager, case::Case, change},
 };
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use mimalloc::MiMalloc;
@@ -47,7 +47,10 @@ fn webhook(alerts: usize) -> String {
 }
 
 fn events(body: &str) -> Vec<Event> {
-    let normalised = alertmanager::normalise(body.as_bytes(), clock::now()).expect("a webhook");
+    facts(alertmanager::normalise(body.as_bytes(), clock::now()).expect("a webhook"))
+}
+
+fn facts(normalised: Normalised) -> Vec<Event> {
     assert!(normalised.rejected.is_empty(), "{:?}", normalised.rejected.first());
     normalised.items.into_iter().flat_map(|item| item.events).collect()
 }
@@ -153,6 +156,106 @@ fn fold_by(bencher: Bencher<'_, '_>, rules: usize, sides: impl Fn(usize) -> Stri
     }
     recorded.model.rules = RuleSet::parse(&[("rules.toml".to_owned(), text)]).expect("rules");
     recorded.fold(bencher);
+}
+
+/// A platform of two hundred services on which so many changes are made in three days, and then fifty
+/// symptoms show within an hour: one incident.
+struct Busy {
+    model: Model,
+    /// All but the last symptom, taken in and decided on.
+    window: Window,
+    last: Event,
+}
+
+const SERVICES: usize = 200;
+const SYMPTOMS: usize = 50;
+
+impl Busy {
+    fn new(changes: usize) -> Self {
+        let service = |n: usize| {
+            (
+                format!("service-{n}"),
+                Service {
+                    tier: Some(if n == 0 { "infrastructure" } else { "service" }.to_owned()),
+                    depends_on: (n > 0).then(|| format!("service-{}", n / 6)).into_iter().collect(),
+                },
+            )
+        };
+        let rules = RuleSet::embedded();
+        let catalog = Catalog::new((0..SERVICES).map(service).collect());
+        let model = Model { catalog, rules, ..antecede::config::Config::default().model };
+        let mut window = Window::new(Time::MIN_UTC);
+        for event in busy_changes(changes) {
+            window.absorb(&model, event.id(), event);
+        }
+        let mut symptoms = busy_symptoms();
+        let last = symptoms.pop().expect("symptoms");
+        for event in symptoms {
+            window.absorb(&model, event.id(), event);
+        }
+        window.advance(&model);
+        let busy = Self { model, window, last };
+        let incidents = busy.go_on(busy.window.clone());
+        assert_eq!(incidents, SYMPTOMS, "the symptoms of the one incident");
+        busy
+    }
+
+    /// One more symptom shows, and the incident is judged; how many it has then.
+    fn go_on(&self, mut window: Window) -> usize {
+        window.absorb(&self.model, self.last.id(), self.last.clone());
+        let news = window.advance(&self.model);
+        news.incidents.first().map_or(0, |incident| incident.families.len())
+    }
+}
+
+/// What is changed on a platform, and how it is said.
+const ACTS: [(&str, &str, &str); 8] = [
+    ("deploy", "update", "release"),
+    ("deploy", "update", "build"),
+    ("config", "update", "timeouts of"),
+    ("feature_flag", "enable", "new checkout in"),
+    ("infrastructure", "update", "resize disks of"),
+    ("scaling", "scale_up", "more replicas of"),
+    ("database", "update", "migration of"),
+    ("network", "update", "firewall of"),
+];
+
+fn busy_changes(changes: usize) -> Vec<Event> {
+    let end = antecede::event::parse_time("2024-03-04T00:00:00Z").expect("a time");
+    let posts: Vec<_> = (0..changes).map(|n| {
+        let (kind, action, words) = ACTS.get(n % ACTS.len()).expect("within");
+        let back = i64::try_from(changes - n).expect("few") * 70 * 3_600 / i64::try_from(changes).expect("few");
+        let at = show_time(end - chrono::TimeDelta::seconds(back));
+        serde_json::json!({"id": format!("c{n}"), "kind": kind, "action": action, "status": "succeeded",
+            "title": format!("{words} service-{} {n}", n * 7 % SERVICES), "service": format!("service-{}", n * 7 % SERVICES),
+            "environment": if n % 3 == 0 { "staging" } else { "production" }, "labels": {"cluster": "one"},
+            "started_at": at, "finished_at": at})
+    }).collect();
+    facts(
+        change::normalise(serde_json::json!(posts).to_string().as_bytes(), clock::now())
+            .expect("as it is written"),
+    )
+}
+
+fn busy_symptoms() -> Vec<Event> {
+    const NAMES: [&str; 5] =
+        ["KubePodCrashLooping", "HighErrorRate", "LatencyHigh", "TargetDown", "QueueBacklog"];
+    let posts: Vec<_> = (0..SYMPTOMS).map(|n| {
+        let at = format!("2024-03-04T00:{:02}:30Z", n);
+        serde_json::json!({"alertname": NAMES.get(n % NAMES.len()), "service": format!("service-{}", n / NAMES.len()),
+            "environment": "production", "labels": {"cluster": "one"}, "starts_at": at})
+    }).collect();
+    facts(
+        alert::normalise(serde_json::json!(posts).to_string().as_bytes(), clock::now())
+            .expect("as it is written"),
+    )
+}
+
+/// An incident of fifty symptoms, judged anew with the last of them, against so many changes.
+#[divan::bench(args = [1_000, 10_000])]
+fn incident_against_changes(bencher: Bencher<'_, '_>, changes: usize) {
+    let busy = Busy::new(changes);
+    bencher.with_inputs(|| busy.window.clone()).bench_values(|window| busy.go_on(window));
 }
 
 /// The shortest way through a catalogue of so many services, each standing on the next three.

@@ -70,6 +70,8 @@ pub(super) struct Changes {
     candidates: Vec<Candidate>,
     /// The place of each candidate in their order, by its id.
     places: BTreeMap<Slot, usize>,
+    /// The id of the candidate that each change is in.
+    sets: BTreeMap<Slot, Slot>,
     /// When the changes began that a word stands in, by start.
     said: BTreeMap<Word, Vec<Time>>,
     /// The changes that do the same thing, whatever they do it to, by start.
@@ -154,6 +156,9 @@ impl Changes {
         }
         let places = self.candidates.iter().enumerate();
         self.places = places.map(|(place, candidate)| (candidate.id(), place)).collect();
+        let sets = self.candidates.iter();
+        self.sets =
+            sets.flat_map(|set| set.members.iter().map(|member| (*member, set.id()))).collect();
         self.order = order;
     }
 
@@ -209,6 +214,12 @@ impl Changes {
     /// The change set of this id.
     pub(super) fn candidate(&self, id: Slot) -> Option<&Candidate> {
         self.candidates.get(self.place(id))
+    }
+
+    /// The change of this id, and the id of the change set that it is in.
+    pub(super) fn named(&self, id: &ChangeId) -> Option<(&Change, Slot)> {
+        let slot = self.slots.get(id)?;
+        Some((self.get(*slot)?, *self.sets.get(slot)?))
     }
 
     /// Where the change set stands in the order of all.
@@ -359,7 +370,7 @@ const ENVIRONMENT_WORDS: [&str; 17] = [
 ];
 
 /// The title in lower case, without the words and label values that say where.
-fn title_words(change: &Change) -> String {
+pub(super) fn title_words(change: &Change) -> String {
     let places: BTreeSet<String> = ["environment", "cluster", "region"]
         .iter()
         .flat_map(|name| change.scope.labels().values(name))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{
     candidate::{Candidate, Changes, Slot as ChangeSlot},
     family::{Families, Family, Slot},
+    feedback::Said,
     kernel::{Kernel, SKEW},
     model::Model,
     scope::{Relation, relation},
@@ -18,12 +19,13 @@ use crate::{
     rules::Rule,
 };
 
-/// What may have caused what: the changes, the families and how they can be tied.
+/// What may have caused what: the changes, the families, how they can be tied, and what people say.
 #[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) model: &'a Model,
     pub(super) changes: &'a Changes,
     pub(super) families: &'a Families,
+    pub(super) said: &'a Said,
 }
 
 /// A family with the rules whose alert side it meets, by their place in the set.

@@ -7,6 +7,7 @@ mod answer;
 mod candidate;
 mod course;
 mod family;
+mod feedback;
 mod fold;
 mod grouping;
 mod hazard;

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use super::{
     candidate::{Candidate, Slot as ChangeSlot},
     family::{Family, Slot, hash as family_hash},
+    feedback::Taught,
     hazard::{Ground, Tie, Tied},
     kernel::{SKEW, prior},
     learning::{Coincidence, SHOWS_WITHIN, TIMES_MAX, same_time_of_day},
@@ -50,8 +51,12 @@ pub(super) struct Odds {
     pub(super) repeats: f64,
     /// What is added where the first symptom followed the same change before, more often than by chance.
     pub(super) learned: f64,
+    /// What people said of changes like it where the same alert fired before.
+    pub(super) taught: Taught,
     /// What the change says that was made later to mend what this one altered.
     pub(super) mending: f64,
+    /// What people say of it and this incident: not tempered, since it hangs together with nothing.
+    pub(super) feedback: f64,
 }
 
 /// A change that another story is put down to first.
@@ -74,12 +79,13 @@ impl Blamed {
 impl Odds {
     /// The sum of the terms.
     pub(super) fn log_odds(&self) -> f64 {
-        nats(self.terms() + self.calibration())
+        nats(self.terms() + self.calibration() + self.feedback)
     }
 
     fn terms(&self) -> f64 {
         let ties: f64 = self.ties.iter().map(|(_, scope, rule)| scope + rule).sum();
         let rest = self.words + self.repeats + self.learned + self.mending + self.exoneration;
+        let rest = rest + nats(self.taught.nats());
         self.prior + self.blamed + self.lag + ties + rest
     }
 
@@ -191,6 +197,7 @@ impl<'a> Ground<'a> {
         }
         let weight = 1.0 / super::number(families.len().max(1)).sqrt();
         let (said, rate) = (self.said(families), self.usual_rate(families, onset));
+        let lessons = self.lessons(families, onset);
         let (most_of_rules, asked) = (most_of_rules(&by_candidate), by_candidate.len());
         let odds = by_candidate.into_iter().filter_map(|(place, ties)| {
             let set = self.changes.candidates().get(place)?;
@@ -226,7 +233,9 @@ impl<'a> Ground<'a> {
                 words: nats(self.words(set, &said, onset)),
                 repeats: nats(self.repeats(set, onset)),
                 learned: nats(self.learned(set, &anchor, onset, asked)),
+                taught: self.taught(set, &ties, &lessons),
                 mending: 0.0,
+                feedback: 0.0,
                 anchor,
                 ties,
             })
