@@ -94,7 +94,8 @@ impl<'a> Case<'a> {
     pub(super) fn incident(&self) -> Incident {
         let responses = self.responses();
         let (none_probability, ranked) = self.rank(&responses);
-        let (suspects, others) = split(ranked);
+        let (mut suspects, mut others) = split(ranked);
+        self.fill_in(&mut suspects, &mut others, &responses);
         let acquitted =
             suspects.iter().chain(&others).filter(|one| one.odds.feedback < 0.0).count();
         let answer = self.answer(none_probability, &suspects);
@@ -131,6 +132,16 @@ impl<'a> Case<'a> {
             responses: self.change_ids(&responses),
             impact: self.impact(),
             frozen: false,
+        }
+    }
+
+    /// Fills in the ties of those who are told.
+    fn fill_in(&self, suspects: &mut [Ranked], others: &mut [Ranked], responses: &[ChangeSlot]) {
+        let eligible = others
+            .iter_mut()
+            .filter(|one| one.odds.in_scope && !responses.contains(&one.odds.candidate));
+        for one in suspects.iter_mut().chain(eligible.take(CLEARED_MAX)) {
+            one.odds.ties = self.ground.ties_of(&self.story.judged, &one.odds);
         }
     }
 
@@ -319,8 +330,7 @@ impl<'a> Case<'a> {
     ) -> Vec<Cleared> {
         let eligible = ranked
             .iter()
-            .filter(|one| one.odds.ties.iter().any(|(tie, ..)| tie.in_scope()))
-            .filter(|one| !responses.contains(&one.odds.candidate));
+            .filter(|one| one.odds.in_scope && !responses.contains(&one.odds.candidate));
         let told = eligible.take(CLEARED_MAX).filter_map(|one| {
             let change = self.ground.changes.get(lead(&one.odds)?)?;
             Some(Cleared {
