@@ -161,7 +161,7 @@ fn fold_by(bencher: Bencher<'_, '_>, rules: usize, sides: impl Fn(usize) -> Stri
 }
 
 /// A platform of two hundred services on which so many changes are made in three days, and then fifty
-/// symptoms show within five minutes: one incident.
+/// symptoms show within three minutes: one incident.
 struct Busy {
     model: Model,
     /// All but the last symptom, taken in and decided on.
@@ -240,11 +240,10 @@ fn busy_changes(changes: usize) -> Vec<Event> {
 }
 
 fn busy_symptoms() -> Vec<Event> {
-    const NAMES: [&str; 5] =
-        ["KubePodCrashLooping", "HighErrorRate", "LatencyHigh", "TargetDown", "QueueBacklog"];
+    const SICK: usize = 5;
     let posts: Vec<_> = (0..SYMPTOMS).map(|n| {
-        let at = format!("2024-03-04T00:{:02}:{:02}Z", n / 10, n % 10 * 6);
-        serde_json::json!({"alertname": NAMES.get(n % NAMES.len()), "service": format!("service-{}", n / NAMES.len()),
+        let at = format!("2024-03-04T00:{:02}:{:02}Z", n / 20, n % 20 * 3);
+        serde_json::json!({"alertname": format!("Symptom{}", n / SICK), "service": format!("service-{}", n % SICK),
             "environment": "production", "labels": {"cluster": "one"}, "starts_at": at})
     }).collect();
     facts(
