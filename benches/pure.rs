@@ -10,12 +10,13 @@ use std::fmt::Write as _;
 use antecede::{
     catalog::{Catalog, Service},
     clock,
-    correlate::{Model, assess},
-    event::{Event, EventId, Time},
+    correlate::{Model, Window, assess},
+    event::{Event, EventId, Time, show_time},
     rules::RuleSet,
-    wire::{alertmanager, case::Case},
+    wire::{Normalised, alert, alertmanager, case::Case, change},
 };
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
+use flate2::read::GzDecoder;
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -47,7 +48,10 @@ fn webhook(alerts: usize) -> String {
 }
 
 fn events(body: &str) -> Vec<Event> {
-    let normalised = alertmanager::normalise(body.as_bytes(), clock::now()).expect("a webhook");
+    facts(alertmanager::normalise(body.as_bytes(), clock::now()).expect("a webhook"))
+}
+
+fn facts(normalised: Normalised) -> Vec<Event> {
     assert!(normalised.rejected.is_empty(), "{:?}", normalised.rejected.first());
     normalised.items.into_iter().flat_map(|item| item.events).collect()
 }
@@ -105,7 +109,7 @@ impl Recorded {
 
 /// The incident that it all began with, alone and among the changes and alerts of a busy platform.
 const FOUNDING: &str = include_str!("../incidents/founding.json");
-const FOUNDING_IN_NOISE: &str = include_str!("../tests/data/founding/noise-1.json");
+const FOUNDING_IN_NOISE: &[u8] = include_bytes!("../tests/data/founding/noise-1.json.gz");
 
 #[divan::bench]
 fn fold_founding(bencher: Bencher<'_, '_>) {
@@ -114,7 +118,8 @@ fn fold_founding(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn fold_founding_in_noise(bencher: Bencher<'_, '_>) {
-    Recorded::read(FOUNDING_IN_NOISE).fold(bencher);
+    let text = std::io::read_to_string(GzDecoder::new(FOUNDING_IN_NOISE)).expect("a recording");
+    Recorded::read(&text).fold(bencher);
 }
 
 /// The fold under so many rules, which each ask for something that could be there and name it.
@@ -153,6 +158,105 @@ fn fold_by(bencher: Bencher<'_, '_>, rules: usize, sides: impl Fn(usize) -> Stri
     }
     recorded.model.rules = RuleSet::parse(&[("rules.toml".to_owned(), text)]).expect("rules");
     recorded.fold(bencher);
+}
+
+/// A platform of two hundred services on which so many changes are made in three days, and then fifty
+/// symptoms show within three minutes: one incident.
+struct Busy {
+    model: Model,
+    /// All but the last symptom, taken in and decided on.
+    window: Window,
+    last: Event,
+}
+
+const SERVICES: usize = 200;
+const SYMPTOMS: usize = 50;
+
+impl Busy {
+    fn new(changes: usize) -> Self {
+        let service = |n: usize| {
+            (
+                format!("service-{n}"),
+                Service {
+                    tier: Some(if n == 0 { "infrastructure" } else { "service" }.to_owned()),
+                    depends_on: (n > 0).then(|| format!("service-{}", n / 6)).into_iter().collect(),
+                },
+            )
+        };
+        let rules = RuleSet::embedded();
+        let catalog = Catalog::new((0..SERVICES).map(service).collect());
+        let model = Model { catalog, rules, ..antecede::config::Config::default().model };
+        let mut window = Window::new(Time::MIN_UTC);
+        for event in busy_changes(changes) {
+            window.absorb(&model, event.id(), event);
+        }
+        let mut symptoms = busy_symptoms();
+        let last = symptoms.pop().expect("symptoms");
+        for event in symptoms {
+            window.absorb(&model, event.id(), event);
+        }
+        window.advance(&model);
+        let busy = Self { model, window, last };
+        let incidents = busy.go_on(busy.window.clone());
+        assert_eq!(incidents, SYMPTOMS, "the symptoms of the one incident");
+        busy
+    }
+
+    /// One more symptom shows, and the incident is judged; how many it has then.
+    fn go_on(&self, mut window: Window) -> usize {
+        window.absorb(&self.model, self.last.id(), self.last.clone());
+        let news = window.advance(&self.model);
+        news.incidents.first().map_or(0, |incident| incident.families.len())
+    }
+}
+
+/// What is changed on a platform, and how it is said.
+const ACTS: [(&str, &str, &str); 8] = [
+    ("deploy", "update", "release"),
+    ("deploy", "update", "build"),
+    ("config", "update", "timeouts of"),
+    ("feature_flag", "enable", "new checkout in"),
+    ("infrastructure", "update", "resize disks of"),
+    ("scaling", "scale_up", "more replicas of"),
+    ("database", "update", "migration of"),
+    ("network", "update", "firewall of"),
+];
+
+fn busy_changes(changes: usize) -> Vec<Event> {
+    let end = antecede::event::parse_time("2024-03-04T00:00:00Z").expect("a time");
+    let posts: Vec<_> = (0..changes).map(|n| {
+        let (kind, action, words) = ACTS.get(n % ACTS.len()).expect("within");
+        let back = i64::try_from(changes - n).expect("few") * 70 * 3_600 / i64::try_from(changes).expect("few");
+        let at = show_time(end - chrono::TimeDelta::seconds(back));
+        serde_json::json!({"id": format!("c{n}"), "kind": kind, "action": action, "status": "succeeded",
+            "title": format!("{words} service-{} {n}", n * 7 % SERVICES), "service": format!("service-{}", n * 7 % SERVICES),
+            "environment": if n % 3 == 0 { "staging" } else { "production" }, "labels": {"cluster": "one"},
+            "started_at": at, "finished_at": at})
+    }).collect();
+    facts(
+        change::normalise(serde_json::json!(posts).to_string().as_bytes(), clock::now())
+            .expect("as it is written"),
+    )
+}
+
+fn busy_symptoms() -> Vec<Event> {
+    const SICK: usize = 5;
+    let posts: Vec<_> = (0..SYMPTOMS).map(|n| {
+        let at = format!("2024-03-04T00:{:02}:{:02}Z", n / 20, n % 20 * 3);
+        serde_json::json!({"alertname": format!("Symptom{}", n / SICK), "service": format!("service-{}", n % SICK),
+            "environment": "production", "labels": {"cluster": "one"}, "starts_at": at})
+    }).collect();
+    facts(
+        alert::normalise(serde_json::json!(posts).to_string().as_bytes(), clock::now())
+            .expect("as it is written"),
+    )
+}
+
+/// An incident of fifty symptoms, judged anew with the last of them, against so many changes.
+#[divan::bench(args = [1_000, 10_000])]
+fn incident_against_changes(bencher: Bencher<'_, '_>, changes: usize) {
+    let busy = Busy::new(changes);
+    bencher.with_inputs(|| busy.window.clone()).bench_values(|window| busy.go_on(window));
 }
 
 /// The shortest way through a catalogue of so many services, each standing on the next three.

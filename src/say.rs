@@ -75,8 +75,10 @@ pub const fn say_term(term: Term) -> &'static str {
         Term::Repeat => "repeat",
         Term::Learned => "learned",
         Term::Exoneration => "exoneration",
+        Term::Taught => "taught",
         Term::Direct => "direct",
         Term::Calibration => "calibration",
+        Term::Feedback => "feedback",
     }
 }
 

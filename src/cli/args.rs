@@ -554,6 +554,8 @@ pub(super) enum Said {
     Cause,
     /// It was not
     NotCause,
+    /// What you said of it is taken back
+    Withdrawn,
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -88,6 +88,7 @@ fn feedback_body(args: &PostFeedback) -> Value {
     let verdict = match args.verdict {
         Said::Cause => Verdict::Cause,
         Said::NotCause => Verdict::NotCause,
+        Said::Withdrawn => Verdict::Withdrawn,
     };
     object([
         ("change", Some(json!(args.change))),

@@ -105,12 +105,16 @@ pub enum Term {
     Repeat,
     /// The symptom followed the same change before, more often than by chance.
     Learned,
+    /// What people said of changes like it where the same alert fired before.
+    Taught,
     /// Symptoms that were there before the change.
     Exoneration,
     /// What ties the change to the symptom by name: a revision in the alert, an end with the rollback.
     Direct,
     /// What is taken off the sum, because reasons that hang together say less than it.
     Calibration,
+    /// What people say of it and this very incident.
+    Feedback,
 }
 
 /// One term of a suspect's log-odds, with its reason.
@@ -215,6 +219,20 @@ pub struct FamilySummary {
     /// What it means, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+}
+
+impl FamilySummary {
+    /// What it is called, and where it is.
+    pub fn labels(&self) -> Labels {
+        let named = |name: &'static str| move |value: &String| (name, value.clone());
+        let services = self.services.iter().map(named("service"));
+        let environments = self.environments.iter().map(named("environment"));
+        [("alertname", self.alertname.clone())]
+            .into_iter()
+            .chain(services)
+            .chain(environments)
+            .collect()
+    }
 }
 
 /// A stretch of outage, or of degraded service.

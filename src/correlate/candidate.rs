@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 use super::{
     kernel::SKEW,
     model::Model,
+    scope::is_ground,
     vocabulary::{Word, hashes},
 };
 use crate::{
-    event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Status, Time},
+    event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Labels, Status, Time},
     rules::change_labels,
 };
 
@@ -19,6 +20,9 @@ const SET_SPAN: TimeDelta = TimeDelta::hours(24);
 
 /// A place among the changes, for as long as the fold lives.
 pub(super) type Slot = usize;
+
+/// A number for what a change's relations depend on.
+pub(super) type Reach = usize;
 
 /// A change set: the unit that is suspected. It is named by the slot of its first member.
 #[derive(Clone, Debug)]
@@ -57,6 +61,8 @@ struct Entry {
     rules: Vec<usize>,
     /// The words of its title and of what it touched.
     words: Vec<Word>,
+    /// What its relations depend on.
+    reach: Reach,
 }
 
 /// All changes, and the sets that they make.
@@ -68,8 +74,12 @@ pub(super) struct Changes {
     order: Vec<Slot>,
     /// By start.
     candidates: Vec<Candidate>,
-    /// The place of each candidate in their order, by its id.
-    places: BTreeMap<Slot, usize>,
+    /// The place of each candidate in their order, by its id; of a slot that names none it is beyond all.
+    places: Vec<usize>,
+    /// The id of the candidate that each change is in.
+    sets: BTreeMap<Slot, Slot>,
+    /// What is alike to every symptom: where a change was made, and whether it changed the ground.
+    reaches: BTreeMap<(Labels, bool), Reach>,
     /// When the changes began that a word stands in, by start.
     said: BTreeMap<Word, Vec<Time>>,
     /// The changes that do the same thing, whatever they do it to, by start.
@@ -108,6 +118,7 @@ impl Changes {
                 change: None,
                 rules: Vec::new(),
                 words: Vec::new(),
+                reach: 0,
             });
         }
         self.unsettled.insert(slot);
@@ -127,6 +138,11 @@ impl Changes {
             dirty = [dirty, differs].into_iter().flatten().min();
             entry.rules = change.as_ref().map(|one| rules_of(one, model)).unwrap_or_default();
             entry.words = change.as_ref().map(words_of).unwrap_or_default();
+            if let Some(change) = &change {
+                let next = self.reaches.len();
+                let of = (change.scope.labels().clone(), is_ground(change.kind));
+                entry.reach = *self.reaches.entry(of).or_insert(next);
+            }
             entry.change = change;
             self.touched.insert(slot);
         }
@@ -152,8 +168,13 @@ impl Changes {
             }
             self.alike.entry(likeness(change)).or_default().push(*slot);
         }
-        let places = self.candidates.iter().enumerate();
-        self.places = places.map(|(place, candidate)| (candidate.id(), place)).collect();
+        self.places = vec![usize::MAX; self.entries.len()];
+        for (place, candidate) in self.candidates.iter().enumerate() {
+            self.places.get_mut(candidate.id()).into_iter().for_each(|held| *held = place);
+        }
+        let sets = self.candidates.iter();
+        self.sets =
+            sets.flat_map(|set| set.members.iter().map(|member| (*member, set.id()))).collect();
         self.order = order;
     }
 
@@ -175,6 +196,11 @@ impl Changes {
     /// The words of its title and of what it touched.
     pub(super) fn words(&self, slot: Slot) -> &[Word] {
         self.entries.get(slot).map(|entry| &entry.words[..]).unwrap_or_default()
+    }
+
+    /// What its relations depend on: changes that share it stand alike to any symptom.
+    pub(super) fn reach(&self, slot: Slot) -> Reach {
+        self.entries.get(slot).map(|entry| entry.reach).unwrap_or_default()
     }
 
     /// How rare a word was among the changes that had begun by then, in nats: what it says that one
@@ -211,9 +237,15 @@ impl Changes {
         self.candidates.get(self.place(id))
     }
 
+    /// The change of this id, and the id of the change set that it is in.
+    pub(super) fn named(&self, id: &ChangeId) -> Option<(&Change, Slot)> {
+        let slot = self.slots.get(id)?;
+        Some((self.get(*slot)?, *self.sets.get(slot)?))
+    }
+
     /// Where the change set stands in the order of all.
     pub(super) fn place(&self, id: Slot) -> usize {
-        self.places.get(&id).copied().unwrap_or(usize::MAX)
+        self.places.get(id).copied().unwrap_or(usize::MAX)
     }
 
     /// The change sets of which something began at `from` or later, and something by `to`.
@@ -359,7 +391,7 @@ const ENVIRONMENT_WORDS: [&str; 17] = [
 ];
 
 /// The title in lower case, without the words and label values that say where.
-fn title_words(change: &Change) -> String {
+pub(super) fn title_words(change: &Change) -> String {
     let places: BTreeSet<String> = ["environment", "cluster", "region"]
         .iter()
         .flat_map(|name| change.scope.labels().values(name))

@@ -11,18 +11,20 @@ use super::{
     candidate::Changes,
     course::{Course, Span},
     family::{Families, Family, FamilyKey, Head, Slot},
+    feedback::Said,
     grouping::{Stories, Story},
     hazard::Ground,
     model::Model,
     verdict::{Case, incident_id},
 };
-use crate::event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Time};
+use crate::event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Feedback, Time};
 
 /// Families, changes and the stories that they make, as far as they were told.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     changes: Changes,
     families: Families,
+    said: Said,
     stories: Stories,
     /// The incidents that were told, by what their first episode makes their id.
     told: BTreeMap<IncidentId, Arc<Story>>,
@@ -79,6 +81,11 @@ impl Fold {
         head: &dyn Fn(&Span) -> Head,
     ) {
         self.families.replace(key, episodes, head, model);
+    }
+
+    /// Takes in what somebody said of a change and an incident.
+    pub fn feedback(&mut self, model: &Model, feedback: &Feedback, id: EventId) {
+        self.said.absorb(feedback, id, &model.mapping);
     }
 
     /// An event of this time was taken in.
@@ -143,18 +150,22 @@ impl Fold {
     /// `frozen` are what they were: of one whose beginning is no longer held nothing is told.
     pub fn advance(&mut self, model: &Model, frozen: Time) -> News {
         let by_changes = self.changes.settle(model);
-        let dirty = [by_changes, self.families.dirty.take()].into_iter().flatten().min();
-        let ground = Ground { model, changes: &self.changes, families: &self.families };
-        self.stories.advance(ground, dirty);
-        let news = self.tell(model, frozen);
+        let dirty = [by_changes, self.families.dirty.take(), self.said.dirty.take()];
+        let dirty = dirty.into_iter().flatten().min();
+        let (changes, families, said) = (&self.changes, &self.families, &self.said);
+        self.stories.advance(Ground { model, changes, families, said }, dirty);
+        let spoken_of = self.said.take_touched(&self.families);
+        let news = self.tell(model, frozen, &spoken_of);
         self.changes.touched.clear();
         self.families.touched.clear();
         self.families.renewed.clear();
         news
     }
 
-    fn tell(&mut self, model: &Model, frozen: Time) -> News {
-        let ground = Ground { model, changes: &self.changes, families: &self.families };
+    /// What is different; people said something new of the incidents of the families `spoken_of`.
+    fn tell(&mut self, model: &Model, frozen: Time, spoken_of: &BTreeSet<Slot>) -> News {
+        let (changes, families, said) = (&self.changes, &self.families, &self.said);
+        let ground = Ground { model, changes, families, said };
         let mut news = News::default();
         let mut told = BTreeMap::new();
         let mut touched: BTreeSet<_> = self.families.touched.clone();
@@ -167,7 +178,8 @@ impl Fold {
                 continue;
             }
             let same = self.told.get(&id).is_some_and(|held| Arc::ptr_eq(held, story));
-            let concerned = story.families.iter().any(|slot| self.families.touched.contains(slot));
+            let is_new = |slot| self.families.touched.contains(slot) || spoken_of.contains(slot);
+            let concerned = story.families.iter().any(is_new);
             let moved = story.families.iter().filter(|slot| self.holders.get(slot) != Some(&id));
             let moved: Vec<_> = if same { Vec::new() } else { moved.copied().collect() };
             for slot in moved {

@@ -3,13 +3,15 @@
 //! A broken change begins a symptom at `s·m·ḡ` per hour: `s` for how it stands to the symptom, `m`
 //! for what a rule knows, `ḡ` for the density of its lag.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use super::{
     candidate::{Candidate, Changes, Slot as ChangeSlot},
     family::{Families, Family, Slot},
+    feedback::Said,
     kernel::{Kernel, SKEW},
     model::Model,
+    odds::WEIGHT_OF_ANY,
     scope::{Relation, relation},
     time::Interval,
 };
@@ -18,12 +20,13 @@ use crate::{
     rules::Rule,
 };
 
-/// What may have caused what: the changes, the families and how they can be tied.
+/// What may have caused what: the changes, the families, how they can be tied, and what people say.
 #[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) model: &'a Model,
     pub(super) changes: &'a Changes,
     pub(super) families: &'a Families,
+    pub(super) said: &'a Said,
 }
 
 /// A family with the rules whose alert side it meets, by their place in the set.
@@ -31,6 +34,8 @@ pub(super) struct Symptom<'a> {
     pub(super) slot: Slot,
     pub(super) family: &'a Family,
     rules: Vec<usize>,
+    /// How the changes stand to it, as far as it was asked, by what that depends on.
+    relations: RefCell<Vec<Option<(f64, f64, f64)>>>,
 }
 
 /// The best tie between a change set and a family.
@@ -51,6 +56,8 @@ pub(super) struct Tie {
     pub(super) rule: Option<Applied>,
     /// Mean lag density, per hour.
     pub(super) density: f64,
+    /// What relation and rule say of a symptom that is not the first, in nats.
+    pub(super) of_any: (f64, f64),
 }
 
 /// A rule that holds between a change and a family.
@@ -69,6 +76,10 @@ pub(super) struct Applied {
 pub(super) struct Tied {
     pub(super) family: Slot,
     pub(super) ties: Arc<[Tie]>,
+    /// The candidate of each tie, apart from them: they are gone through for each symptom of a story.
+    pub(super) candidates: Arc<[ChangeSlot]>,
+    /// The candidates that a rule speaks for.
+    pub(super) ruled: Arc<[ChangeSlot]>,
 }
 
 /// What a rule ties is related, whatever the catalogue knows of it ...
@@ -135,15 +146,22 @@ const SCOPE_MAX: f64 = 5.0;
 impl<'a> Ground<'a> {
     /// A family, ready to be tied.
     pub(super) fn symptom(self, slot: Slot, family: &'a Family) -> Symptom<'a> {
-        Symptom { slot, family, rules: self.model.rules.rules.of_alert(family.labels()) }
+        let rules = self.model.rules.rules.of_alert(family.labels());
+        Symptom { slot, family, rules, relations: RefCell::default() }
     }
 
     /// How the candidates are tied to a symptom, best member each: those that can have caused it.
     pub(super) fn ties(self, symptom: &Symptom<'_>) -> Tied {
         let earliest = symptom.family.onset_from - self.model.settings.look_back;
         let candidates = self.changes.between(earliest, symptom.family.onset_to + SKEW);
-        let ties = candidates.filter_map(|set| self.best(set, symptom)).collect();
-        Tied { family: symptom.slot, ties }
+        let ties: Arc<[_]> = candidates.filter_map(|set| self.best(set, symptom)).collect();
+        let ruled = ties.iter().filter(|tie| tie.rule.is_some_and(|rule| rule.strength > 1.0));
+        Tied {
+            family: symptom.slot,
+            candidates: ties.iter().map(|tie| tie.candidate).collect(),
+            ruled: ruled.map(|tie| tie.candidate).collect(),
+            ties,
+        }
     }
 
     /// How one candidate is tied to a symptom, if it can have caused it.
@@ -178,17 +196,38 @@ impl<'a> Ground<'a> {
             from: change.started_at,
             to: end.min(family.onset_to).max(change.started_at),
         };
-        let relation = relation(change, family.labels(), &self.model.catalog);
-        Tie {
+        let (strength, weight, environment) = self.relation((member, change), symptom);
+        let tie = Tie {
             candidate,
             member,
             family: symptom.slot,
-            strength: relation.strength,
-            weight: relation.weight,
-            environment: relation.environment,
+            strength,
+            weight,
+            environment,
             rule: self.applied(member, change, symptom),
             density: Kernel::of(change).mean_density(effect, family.onset()),
+            of_any: (0.0, 0.0),
+        };
+        Tie { of_any: tie.scope_and_rule(WEIGHT_OF_ANY), ..tie }
+    }
+
+    /// Strength, weight and share of the environment of a change's relation to a symptom: reckoned once
+    /// for all changes that stand alike to it.
+    fn relation(
+        self,
+        (member, change): (ChangeSlot, &Change),
+        symptom: &Symptom<'_>,
+    ) -> (f64, f64, f64) {
+        let reach = self.changes.reach(member);
+        let mut known = symptom.relations.borrow_mut();
+        if known.len() <= reach {
+            known.resize(reach + 1, None);
         }
+        let reckon = || {
+            let relation = relation(change, symptom.family.labels(), &self.model.catalog);
+            (relation.strength, relation.weight, relation.environment)
+        };
+        known.get_mut(reach).map_or_else(reckon, |known| *known.get_or_insert_with(reckon))
     }
 
     /// The rule that says most about the pair: the strongest that speaks for it, else the strongest

@@ -8,6 +8,7 @@ mod candidate;
 mod course;
 mod dormant;
 mod family;
+mod feedback;
 mod fold;
 mod grouping;
 mod hazard;

@@ -36,7 +36,7 @@ pub struct Settings {
     pub onset_lead: TimeDelta,
     /// Where the operator knows better than that and than the rule files; the first that matches counts.
     pub onsets: Vec<Onset>,
-    /// Whether what followed the same change before counts.
+    /// Whether what followed the same change before counts, and what people say.
     pub learn: bool,
     /// Alerts that mean that users could not use the service: any of these.
     pub outage: Vec<Matchers>,

@@ -14,11 +14,12 @@
 //! incidents beside this one are put down to, and `E` for the rest: words, what came of the same
 //! before, what was done to mend it, and symptoms that were there before the change.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::{
     candidate::{Candidate, Slot as ChangeSlot},
     family::{Family, Slot, hash as family_hash},
+    feedback::Taught,
     hazard::{Ground, Tie, Tied},
     kernel::{SKEW, prior},
     learning::{Coincidence, SHOWS_WITHIN, TIMES_MAX, same_time_of_day},
@@ -40,8 +41,14 @@ pub(super) struct Odds {
     pub(super) lag: f64,
     /// The tie to the first symptom that it explains.
     pub(super) anchor: Tie,
-    /// Its ties to all families that began after it, with what relation and rule say.
+    /// What relations and rules say of all families that began after it.
+    pub(super) reach: f64,
+    /// Whether it is close enough to any of them to answer for it.
+    pub(super) in_scope: bool,
+    /// Its ties to them, with what relation and rule say: only of one that is told.
     pub(super) ties: Vec<(Tie, f64, f64)>,
+    /// The most that a rule may say.
+    most_of_rules: f64,
     /// What is taken off for symptoms that were there before.
     pub(super) exoneration: f64,
     /// What the words say that it shares with the symptoms.
@@ -50,8 +57,12 @@ pub(super) struct Odds {
     pub(super) repeats: f64,
     /// What is added where the first symptom followed the same change before, more often than by chance.
     pub(super) learned: f64,
+    /// What people said of changes like it where the same alert fired before.
+    pub(super) taught: Taught,
     /// What the change says that was made later to mend what this one altered.
     pub(super) mending: f64,
+    /// What people say of it and this incident: not tempered, since it hangs together with nothing.
+    pub(super) feedback: f64,
 }
 
 /// A change that another story is put down to first.
@@ -74,13 +85,13 @@ impl Blamed {
 impl Odds {
     /// The sum of the terms.
     pub(super) fn log_odds(&self) -> f64 {
-        nats(self.terms() + self.calibration())
+        nats(self.terms() + self.calibration() + self.feedback)
     }
 
     fn terms(&self) -> f64 {
-        let ties: f64 = self.ties.iter().map(|(_, scope, rule)| scope + rule).sum();
         let rest = self.words + self.repeats + self.learned + self.mending + self.exoneration;
-        self.prior + self.blamed + self.lag + ties + rest
+        let rest = rest + nats(self.taught.nats());
+        self.prior + self.blamed + self.lag + self.reach + rest
     }
 
     /// What is taken off because the terms are not independent: together they say less.
@@ -93,7 +104,7 @@ impl Odds {
 const WEIGHT_OF_FIRST: f64 = 1.0;
 
 /// Any cause stands to a symptom so that its relation says this much.
-const WEIGHT_OF_ANY: f64 = 0.2;
+pub(super) const WEIGHT_OF_ANY: f64 = 0.2;
 
 /// Of the sum of the terms this much is left (a temperature; see ARCHITECTURE.md).
 const CALIBRATION: f64 = 0.8;
@@ -107,11 +118,10 @@ const RULE_CHANGES_LEAST: f64 = 20.0;
 /// The most that a rule may say here, in nats: how much more often a guilty change meets one than the
 /// changes did that came before this story. Where many do, by what people change there and by how many
 /// rules there are, that another does says little, however sure the rule is of itself.
-fn most_of_rules(by_candidate: &BTreeMap<usize, Vec<Tie>>) -> f64 {
-    let meets =
-        |ties: &&Vec<Tie>| ties.iter().any(|tie| tie.rule.is_some_and(|rule| rule.strength > 1.0));
-    let others = super::number(by_candidate.values().filter(meets).count()) - 1.0;
-    let share = others / (super::number(by_candidate.len()) + RULE_CHANGES_LEAST);
+fn most_of_rules(families: &[Tied], candidates: usize) -> f64 {
+    let meet: BTreeSet<_> = families.iter().flat_map(|tied| tied.ruled.iter()).collect();
+    let others = super::number(meet.len()) - 1.0;
+    let share = others / (super::number(candidates) + RULE_CHANGES_LEAST);
     if others > 0.0 { (RULE_MEETS_GUILT / share).ln().max(0.0) } else { f64::INFINITY }
 }
 
@@ -134,6 +144,69 @@ fn count_rules_once(ties: &mut [(Tie, f64, f64)], most: f64) {
         // A symptom in a place to which a rule ties the change does not speak against it, at least.
         let not_against = if tie.0.is_ruled() { rule.clamp(0.0, (-scope).max(0.0)) } else { 0.0 };
         tie.2 = if best == Some(place) { nats(rule.min(most)) } else { not_against };
+    }
+}
+
+/// Writes to the ties of one candidate what relation and rule say of each of a story's families, and
+/// gives the tie to the first that it explains.
+fn weigh(ties: &mut [(Tie, f64, f64)], families: usize, most_of_rules: f64) -> Option<Tie> {
+    let weight = 1.0 / super::number(families.max(1)).sqrt();
+    let known = ties.iter().find(|(tie, ..)| tie.is_known());
+    let anchor = known.or(ties.first()).map(|(tie, ..)| *tie)?;
+    for (tie, scope, rule) in ties.iter_mut() {
+        (*scope, *rule) = if tie.family == anchor.family {
+            let (scope, rule) = tie.scope_and_rule(WEIGHT_OF_FIRST);
+            (nats(scope), nats(rule))
+        } else {
+            (nats(tie.of_any.0 * weight), nats(tie.of_any.1))
+        };
+    }
+    count_rules_once(ties, most_of_rules);
+    Some(anchor)
+}
+
+/// The ties of a story's families, candidate by candidate in their order.
+struct Rows<'a> {
+    ground: Ground<'a>,
+    families: &'a [Tied],
+    /// How many ties each candidate has, by its place.
+    counts: Vec<usize>,
+    /// How far each family's ties are handed out.
+    begun: Vec<usize>,
+    /// The place of the next candidate.
+    next: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn new(ground: Ground<'a>, families: &'a [Tied]) -> Self {
+        let mut counts = vec![0; ground.changes.candidates().len()];
+        for candidate in families.iter().flat_map(|tied| tied.candidates.iter()) {
+            let count = counts.get_mut(ground.changes.place(*candidate));
+            count.into_iter().for_each(|count| *count += 1);
+        }
+        Self { ground, families, counts, begun: vec![0; families.len()], next: 0 }
+    }
+
+    /// How many candidates have ties.
+    fn candidates(&self) -> usize {
+        self.counts.iter().filter(|count| **count > 0).count()
+    }
+
+    /// Puts the ties of the next candidate that has any into `ties`; the place of that candidate.
+    fn next(&mut self, ties: &mut Vec<(Tie, f64, f64)>) -> Option<usize> {
+        let ahead = self.counts.get(self.next..)?;
+        let place = self.next + ahead.iter().position(|count| *count > 0)?;
+        self.next = place + 1;
+        ties.clear();
+        for (tied, begun) in self.families.iter().zip(&mut self.begun) {
+            let candidate = tied.candidates.get(*begun);
+            if candidate.is_some_and(|one| self.ground.changes.place(*one) == place) {
+                ties.extend(tied.ties.get(*begun).map(|tie| (*tie, 0.0, 0.0)));
+                *begun += 1;
+            }
+        }
+        debug_assert_eq!(self.counts.get(place), Some(&ties.len()), "ties are by candidate");
+        Some(place)
     }
 }
 
@@ -185,53 +258,60 @@ impl<'a> Ground<'a> {
     /// for an incident whose first symptom began at `onset`; `blamed` is what the incidents beside it
     /// are put down to.
     pub(super) fn odds(self, families: &[Tied], onset: Time, blamed: &[Blamed]) -> Vec<Odds> {
-        let mut by_candidate = BTreeMap::<usize, Vec<Tie>>::new();
-        for tie in families.iter().flat_map(|tied| tied.ties.iter()) {
-            by_candidate.entry(self.changes.place(tie.candidate)).or_default().push(*tie);
-        }
-        let weight = 1.0 / super::number(families.len().max(1)).sqrt();
+        let mut rows = Rows::new(self, families);
         let (said, rate) = (self.said(families), self.usual_rate(families, onset));
-        let (most_of_rules, asked) = (most_of_rules(&by_candidate), by_candidate.len());
-        let odds = by_candidate.into_iter().filter_map(|(place, ties)| {
-            let set = self.changes.candidates().get(place)?;
-            let anchor = *ties.iter().find(|tie| tie.is_known()).or(ties.first())?;
+        let lessons = self.lessons(families, onset);
+        let asked = rows.candidates();
+        let most_of_rules = most_of_rules(families, asked);
+        let onsets = families.iter().filter_map(|tied| self.families.get(tied.family));
+        let first_onset = onsets.map(|family| family.onset_to).min();
+        let (mut odds, mut ties) = (Vec::with_capacity(asked), Vec::with_capacity(families.len()));
+        while let Some(place) = rows.next(&mut ties) {
+            let Some(set) = self.changes.candidates().get(place) else { continue };
+            let Some(anchor) = weigh(&mut ties, families.len(), most_of_rules) else { continue };
             // One act is counted once: by that of its members which breaks most.
             let prior = ties
                 .iter()
-                .filter_map(|tie| self.changes.get(tie.member))
+                .filter_map(|(tie, ..)| self.changes.get(tie.member))
                 .map(prior)
                 .fold(0.0, f64::max);
             let log_prior = nats(log_odds(prior));
             let known = blamed.iter().find(|one| one.candidate == set.id());
             let known = known.map_or(0.0, |one| log_odds(breaks_more(prior, one.sure)) - log_prior);
-            let mut ties: Vec<_> = ties
-                .into_iter()
-                .map(|tie| {
-                    if tie.family == anchor.family {
-                        let (scope, rule) = tie.scope_and_rule(WEIGHT_OF_FIRST);
-                        (tie, nats(scope), nats(rule))
-                    } else {
-                        let (scope, rule) = tie.scope_and_rule(WEIGHT_OF_ANY);
-                        (tie, nats(scope * weight), nats(rule))
-                    }
-                })
-                .collect();
-            count_rules_once(&mut ties, most_of_rules);
-            Some(Odds {
+            // Most changes began before all symptoms.
+            let is_first = first_onset.is_none_or(|onset| onset >= set.started_at - SKEW);
+            let exoneration = if is_first { 0.0 } else { self.exoneration(set, families, onset) };
+            odds.push(Odds {
                 candidate: set.id(),
                 prior: log_prior,
                 blamed: nats(known),
                 lag: nats((anchor.density / rate).ln()),
-                exoneration: nats(self.exoneration(set, families, onset)),
+                exoneration: nats(exoneration),
                 words: nats(self.words(set, &said, onset)),
                 repeats: nats(self.repeats(set, onset)),
                 learned: nats(self.learned(set, &anchor, onset, asked)),
+                taught: self.taught(set, &ties, &lessons),
                 mending: 0.0,
+                feedback: 0.0,
                 anchor,
-                ties,
-            })
+                reach: ties.iter().map(|(_, scope, rule)| scope + rule).sum(),
+                in_scope: ties.iter().any(|(tie, ..)| tie.in_scope()),
+                ties: Vec::new(),
+                most_of_rules,
+            });
+        }
+        odds
+    }
+
+    /// The ties of a candidate of whom these odds are told.
+    pub(super) fn ties_of(self, families: &[Tied], odds: &Odds) -> Vec<(Tie, f64, f64)> {
+        let of_it = families.iter().filter_map(|tied| {
+            let place = tied.candidates.iter().position(|one| *one == odds.candidate)?;
+            tied.ties.get(place)
         });
-        odds.collect()
+        let mut ties: Vec<_> = of_it.map(|tie| (*tie, 0.0, 0.0)).collect();
+        weigh(&mut ties, families.len(), odds.most_of_rules);
+        ties
     }
 
     /// How probable it is that the change behind this tie breaks anything at all.

@@ -211,7 +211,7 @@ fn step(strengths: &[f64], hops: usize) -> f64 {
 }
 
 /// Kinds that change the ground on which services stand.
-const fn is_ground(kind: Kind) -> bool {
+pub(super) const fn is_ground(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Infrastructure

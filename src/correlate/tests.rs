@@ -1,6 +1,7 @@
 //! The laws of correlation, over small made-up worlds.
 
 mod dormant;
+mod feedback;
 mod metamorphic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use crate::{
     event::{
         Action, AlertReport, Change, ChangeId, ChangeReport, Kind, Labels, Status, parse_time,
     },
-    rules::{Onset, RuleSet},
+    rules::Onset,
 };
 
 /// Minutes into the world.
@@ -36,7 +37,7 @@ fn model() -> Model {
     ]);
     Model {
         catalog: Catalog::new(services),
-        rules: RuleSet::embedded(),
+        rules: metamorphic::shipped(),
         settings: Settings::default(),
         ..Model::default()
     }

@@ -6,6 +6,7 @@ use super::{
     Answer, Cleared, FamilySummary, Impact, Incident, IncidentId, State, Suspect,
     candidate::{Candidate, Slot as ChangeSlot},
     family::{Family, Slot},
+    feedback::Words,
     grouping::Story,
     hazard::Ground,
     impact::impact,
@@ -14,7 +15,7 @@ use super::{
     scope::relation,
     words::{self, Teller},
 };
-use crate::event::{Change, ChangeId, EpisodeId, Labels, Time, digest};
+use crate::event::{Change, ChangeId, EpisodeId, Feedback, Labels, Time, digest};
 
 /// `likely` from this probability on ...
 pub(super) const LIKELY: f64 = 0.8;
@@ -53,6 +54,8 @@ pub(super) struct Case<'a> {
     /// When the last of its alerts ends, told or expected.
     ended_at: Option<Time>,
     expected: bool,
+    /// What people said of it, by time.
+    said: Vec<&'a Feedback>,
 }
 
 /// A candidate with its probability.
@@ -76,14 +79,25 @@ impl<'a> Case<'a> {
             family.ends_at.map_or((Time::MAX_UTC, false), |end| (end, family.expected))
         });
         let (ended_at, expected) = last.map(|(_, last)| (last.ends_at, last.expected))?;
-        Some(Self { ground, story, families, first, ended_at, expected })
+        let said = said_of(ground, story, first);
+        Some(Self { ground, story, families, first, ended_at, expected, said })
+    }
+
+    /// What people say of a change set and this incident.
+    fn words_on(&self, candidate: ChangeSlot) -> Words<'a> {
+        let is_member =
+            |said: &&&Feedback| self.members(candidate).any(|one| one.id == said.change);
+        Words::of(self.said.iter().filter(is_member).copied())
     }
 
     /// The incident that this story is.
     pub(super) fn incident(&self) -> Incident {
         let responses = self.responses();
         let (none_probability, ranked) = self.rank(&responses);
-        let (suspects, others) = split(ranked);
+        let (mut suspects, mut others) = split(ranked);
+        self.fill_in(&mut suspects, &mut others, &responses);
+        let acquitted =
+            suspects.iter().chain(&others).filter(|one| one.odds.feedback < 0.0).count();
         let answer = self.answer(none_probability, &suspects);
         let teller =
             Teller { ground: self.ground, first: self.first_symptom(), blamed: &self.story.blamed };
@@ -93,7 +107,12 @@ impl<'a> Case<'a> {
             id: incident_id(&self.first.head.id),
             state: State::Open,
             answer,
-            headline: words::headline(answer, &suspects, cleared.len(), self.first.starts_at),
+            headline: words::headline(
+                answer,
+                &suspects,
+                (cleared.len(), acquitted),
+                self.first.starts_at,
+            ),
             started_at: self.first.starts_at,
             ended_at: self.ended_at.filter(|_| !self.expected),
             expected_end: self.ended_at.filter(|_| self.expected),
@@ -113,6 +132,16 @@ impl<'a> Case<'a> {
             responses: self.change_ids(&responses),
             impact: self.impact(),
             frozen: false,
+        }
+    }
+
+    /// Fills in the ties of those who are told.
+    fn fill_in(&self, suspects: &mut [Ranked], others: &mut [Ranked], responses: &[ChangeSlot]) {
+        let eligible = others
+            .iter_mut()
+            .filter(|one| one.odds.in_scope && !responses.contains(&one.odds.candidate));
+        for one in suspects.iter_mut().chain(eligible.take(CLEARED_MAX)) {
+            one.odds.ties = self.ground.ties_of(&self.story.judged, &one.odds);
         }
     }
 
@@ -181,7 +210,9 @@ impl<'a> Case<'a> {
         let in_scope: Vec<_> = witnesses.iter().filter(reaches).collect();
         let seen_before = in_scope.iter().any(|family| family.starts_at <= set.started_at);
         let began_after = in_scope.iter().any(|family| family.starts_at > set.started_at + SKEW);
-        seen_before && (self.members(set.id()).any(is_rollback) || !began_after)
+        seen_before
+            && (self.members(set.id()).any(is_rollback) || !began_after)
+            && !self.words_on(set.id()).confirm()
     }
 
     /// All candidates but the responses, the most probable first, and the probability of none.
@@ -191,6 +222,7 @@ impl<'a> Case<'a> {
         odds.retain(|odds| !responses.contains(&odds.candidate));
         for odds in &mut odds {
             odds.mending = if self.mended_by(odds.candidate).is_some() { MENDED } else { 0.0 };
+            odds.feedback = self.words_on(odds.candidate).nats();
         }
         let log_odds: Vec<_> = odds.iter().map(Odds::log_odds).collect();
         let (none, probabilities) = softmax(&log_odds);
@@ -277,8 +309,13 @@ impl<'a> Case<'a> {
                     .members(one.odds.candidate)
                     .map(|change| change.finished_at)
                     .reduce(|one, other| Some(one?.max(other?)))?,
-                summary: teller.summary(&one.odds, change),
-                evidence: teller.evidence(&one.odds, change, self.mended_by(one.odds.candidate)),
+                summary: teller.summary(&one.odds, change, &self.words_on(one.odds.candidate)),
+                evidence: teller.evidence(
+                    &one.odds,
+                    change,
+                    self.mended_by(one.odds.candidate),
+                    &self.words_on(one.odds.candidate),
+                ),
                 contributing: self.ground.woken_by(set, self.first.onset_to),
             })
         });
@@ -295,8 +332,7 @@ impl<'a> Case<'a> {
     ) -> Vec<Cleared> {
         let eligible = ranked
             .iter()
-            .filter(|one| one.odds.ties.iter().any(|(tie, ..)| tie.in_scope()))
-            .filter(|one| !responses.contains(&one.odds.candidate));
+            .filter(|one| one.odds.in_scope && !responses.contains(&one.odds.candidate));
         let told = eligible.take(CLEARED_MAX).filter_map(|one| {
             let change = self.ground.changes.get(lead(&one.odds)?)?;
             Some(Cleared {
@@ -304,7 +340,12 @@ impl<'a> Case<'a> {
                 changes: self.change_ids(&[one.odds.candidate]),
                 title: change.title.clone(),
                 probability: probability(one.probability),
-                reason: teller.reason(&one.odds, change, suspects),
+                reason: teller.reason(
+                    &one.odds,
+                    change,
+                    suspects,
+                    &self.words_on(one.odds.candidate),
+                ),
             })
         });
         told.collect()
@@ -314,6 +355,17 @@ impl<'a> Case<'a> {
         let members = candidates.iter().flat_map(|candidate| self.members(*candidate));
         members.map(|change| change.id.clone()).collect()
     }
+}
+
+/// What people said of this story's incident, by time: once it had begun, and before it was frozen.
+fn said_of<'a>(ground: Ground<'a>, story: &Story, first: &Family) -> Vec<&'a Feedback> {
+    let settings = &ground.model.settings;
+    let mut said =
+        if settings.learn { ground.said.about(ground.families, story) } else { Vec::new() };
+    said.retain(|one| {
+        one.at >= first.starts_at && first.starts_at >= settings.frozen_before(one.at)
+    });
+    said
 }
 
 fn summary(family: &Family) -> FamilySummary {
@@ -349,9 +401,10 @@ fn split(ranked: Vec<Ranked>) -> (Vec<Ranked>, Vec<Ranked>) {
 }
 
 impl Ranked {
-    /// Whether what was sick before it leaves it no more than the rest of a doubt.
+    /// Whether what was sick before it, or whoever cleared it, leaves it no more than the rest of a doubt.
     fn is_acquitted(&self) -> bool {
-        self.odds.exoneration <= ACQUITTED && self.probability < REST_OF_DOUBT
+        self.odds.exoneration.min(self.odds.feedback) <= ACQUITTED
+            && self.probability < REST_OF_DOUBT
     }
 }
 

@@ -50,6 +50,7 @@ impl Window {
                 self.notes.insert((note.at, id), note);
             }
             Event::Feedback(feedback) => {
+                self.fold.feedback(model, &feedback, id);
                 self.feedback.insert((feedback.at, id), feedback);
             }
         }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::{
     Answer, Evidence, Suspect, Term,
     family::{Family, FamilyKey},
+    feedback::{Taught, Words},
     hazard::{Ground, Tie},
     kernel,
-    odds::{Blamed, Odds},
+    odds::{Blamed, Odds, nats},
     scope::{Way, relation},
     vocabulary,
 };
@@ -40,11 +41,12 @@ fn without_what_says_nothing(evidence: Vec<Evidence>) -> Vec<Evidence> {
     kept.collect()
 }
 
-/// The answer in one line.
+/// The answer in one line. Of the considered so many are `cleared` or suspects; people say of so many,
+/// `acquitted`, that they were not it.
 pub(super) fn headline(
     answer: Answer,
     suspects: &[Suspect],
-    cleared: usize,
+    (cleared, acquitted): (usize, usize),
     started_at: Time,
 ) -> String {
     let before = |suspect: &Suspect| {
@@ -54,7 +56,7 @@ pub(super) fn headline(
             format!("{} after the first alert", say_duration(suspect.started_at - started_at))
         }
     };
-    match (answer, suspects) {
+    let told = match (answer, suspects) {
         (Answer::Likely, [first, ..]) => format!("likely: {}, {}", first.title, before(first)),
         (Answer::Suspects, [first]) => format!("suspected: {}, {}", first.title, before(first)),
         (Answer::Suspects, [first, others @ ..]) => {
@@ -68,12 +70,21 @@ pub(super) fn headline(
             1 => "no recorded change is a likely cause; 1 was considered".to_owned(),
             n => format!("no recorded change is a likely cause; {n} were considered"),
         },
+    };
+    let is_named = matches!(answer, Answer::Likely | Answer::Suspects);
+    let said = suspects.first().filter(|_| is_named).and_then(|first| {
+        first.evidence.iter().find(|term| term.kind == Term::Feedback && term.nats > 0.0)
+    });
+    match (said, acquitted) {
+        (Some(said), _) => format!("{told}, {}", said.text),
+        (None, 0) => told,
+        (None, n) => format!("{told}, {n} cleared by people"),
     }
 }
 
 impl Teller<'_> {
     /// One line that a sceptic accepts.
-    pub(super) fn summary(&self, odds: &Odds, change: &Change) -> String {
+    pub(super) fn summary(&self, odds: &Odds, change: &Change, said: &Words<'_>) -> String {
         let tie = &odds.anchor;
         let Some(family) = self.ground.families.get(tie.family) else { return what(change) };
         let others = match odds.ties.len() {
@@ -90,6 +101,7 @@ impl Teller<'_> {
             parts.push(format!("rule {}", rule.name));
         }
         parts.push(format!("that alert {}", self.by_itself(tie)));
+        parts.extend(Some(self.said(said)).filter(|said| !said.is_empty()));
         parts.join("; ")
     }
 
@@ -99,6 +111,7 @@ impl Teller<'_> {
         odds: &Odds,
         lead: &Change,
         mended: Option<&Change>,
+        said: &Words<'_>,
     ) -> Vec<Evidence> {
         let mut evidence = vec![Evidence {
             kind: Term::Prior,
@@ -151,6 +164,11 @@ impl Teller<'_> {
             text: self.learned(odds),
         });
         evidence.push(Evidence {
+            kind: Term::Taught,
+            nats: nats(odds.taught.nats()),
+            text: self.taught(odds.taught),
+        });
+        evidence.push(Evidence {
             kind: Term::Direct,
             nats: odds.mending,
             text: mended.map_or_else(String::new, |by| {
@@ -167,6 +185,11 @@ impl Teller<'_> {
             kind: Term::Calibration,
             nats: odds.calibration(),
             text: "reasons that hang together say less than their sum".to_owned(),
+        });
+        evidence.push(Evidence {
+            kind: Term::Feedback,
+            nats: odds.feedback,
+            text: self.said(said),
         });
         without_what_says_nothing(evidence)
     }
@@ -185,6 +208,26 @@ impl Teller<'_> {
         })
     }
 
+    /// What people said of changes like it in earlier incidents.
+    fn taught(&self, taught: Taught) -> String {
+        let family = taught.family.and_then(|slot| self.ground.families.get(slot));
+        family.map_or_else(String::new, |family| {
+            let times = |n| if n == 1 { "1 time".to_owned() } else { format!("{n} times") };
+            format!(
+                "people judged such changes in earlier incidents that began with {}: the cause {}, \
+                 not the cause {}",
+                family.key.alertname,
+                times(taught.confirmed),
+                times(taught.cleared)
+            )
+        })
+    }
+
+    /// Who says what of it.
+    fn said(&self, said: &Words<'_>) -> String {
+        said.say(|at| clock(at, self.first.starts_at))
+    }
+
     /// Which incident beside this one is put down to it.
     fn blamed(&self, odds: &Odds) -> String {
         let blamed = self.blamed.iter().find(|blamed| blamed.candidate == odds.candidate);
@@ -199,7 +242,16 @@ impl Teller<'_> {
     }
 
     /// Why a candidate is not a suspect.
-    pub(super) fn reason(&self, odds: &Odds, change: &Change, suspects: &[Suspect]) -> String {
+    pub(super) fn reason(
+        &self,
+        odds: &Odds,
+        change: &Change,
+        suspects: &[Suspect],
+        said: &Words<'_>,
+    ) -> String {
+        if odds.feedback < 0.0 {
+            return self.said(said);
+        }
         if odds.exoneration < 0.0 || change.started_at > self.first.onset_to {
             return self.earlier(change);
         }

@@ -53,6 +53,9 @@ fn rest_after(took: Duration) -> Duration {
     (took * REST_TIMES).min(REST_UNTIL.saturating_sub(took * 2))
 }
 
+/// All that people said in the window.
+const FEEDBACK_MAX: usize = usize::MAX >> 1;
+
 /// How long a store that could not be read or written is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long what is old is left where it is when it could not be dropped.
@@ -392,8 +395,23 @@ impl Engine {
         for (id, history) in self.state.histories_since(from)? {
             self.fold.restore_change(&id, &history);
         }
+        self.read_feedback(from)?;
         if let Some(oldest) = self.log.oldest(from, self.position)? {
             self.fold.observe(oldest);
+        }
+        Ok(())
+    }
+
+    /// Takes in what people said in the window. The state tells when; the log, which of it came in time.
+    fn read_feedback(&mut self, from: Time) -> Result<(), StoreError> {
+        let said = self.state.feedback(from, Time::MAX_UTC, FEEDBACK_MAX)?;
+        let times: BTreeSet<_> = said.into_iter().map(|one| one.at).collect();
+        for at in times {
+            self.log.window(at, at, self.position, &mut |logged| {
+                if let Event::Feedback(said) = &logged.event {
+                    self.fold.feedback(&self.model, said, logged.id);
+                }
+            })?;
         }
         Ok(())
     }
@@ -564,7 +582,12 @@ impl Engine {
         for Logged { id, event, late, .. } in slice {
             match event {
                 Event::Note(note) => taken.notes.push((*id, note.clone())),
-                Event::Feedback(said) => taken.feedback.push((*id, said.clone())),
+                Event::Feedback(said) => {
+                    taken.feedback.push((*id, said.clone()));
+                    if !late && said.at >= kept.from {
+                        self.fold.feedback(&self.model, said, *id);
+                    }
+                }
                 _ if *late => {}
                 Event::Change(report) => self.fold.change(report, *id),
                 Event::Alert(report) => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeId, Time};
+use super::{ChangeId, Labels, Time};
 
 /// Whether a change was the cause.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -12,17 +12,20 @@ pub enum Verdict {
     Cause,
     /// It was not.
     NotCause,
+    /// What the same person said of it before is taken back.
+    Withdrawn,
 }
 
 impl Verdict {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Cause, Self::NotCause];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cause, Self::NotCause, Self::Withdrawn];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Cause => "cause",
             Self::NotCause => "not_cause",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -37,6 +40,10 @@ pub struct Feedback {
     pub at_assumed: bool,
     /// The incident, by its id or by that of one of its alerts.
     pub incident: String,
+    /// What that alert is called and where it is, so that its symptom is found when others turn out
+    /// to belong to it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// The change that it is about.
     pub change: ChangeId,
     /// What is said of it.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock,
-    correlate::Incident,
+    correlate::{FamilySummary, Incident},
     page::{self, encoded},
     wire::{feedback, note},
 };
@@ -52,9 +52,9 @@ impl Api {
         request: Request,
     ) -> Result<Response, ApiError> {
         let FeedbackForm { change, verdict } = self.form(request).await?;
-        let alert = self.first_alert(&id).await?;
+        let about = self.about(&id).await?;
         let body = serde_json::json!({"change": change, "verdict": verdict}).to_string();
-        let normalised = feedback::normalise(body.as_bytes(), &alert, clock::now())?;
+        let normalised = feedback::normalise(body.as_bytes(), &about, clock::now())?;
         Ok(back_to(&id, self.said("feedback", normalised).await?.seq))
     }
 
@@ -66,8 +66,8 @@ impl Api {
         body_bytes_max: usize,
     ) -> Result<Response, ApiError> {
         let body = capped(&request.headers, request.body, body_bytes_max).await?;
-        let alert = self.first_alert(&id).await?;
-        let normalised = feedback::normalise(&body, &alert, clock::now())?;
+        let about = self.about(&id).await?;
+        let normalised = feedback::normalise(&body, &about, clock::now())?;
         Ok(json(&self.said("feedback", normalised).await?))
     }
 
@@ -132,6 +132,13 @@ impl Api {
     /// What stays when an incident's id changes: the id of its first alert.
     pub(super) async fn first_alert(&self, id: &Id) -> Result<String, ApiError> {
         Ok(self.incident_of(id).await?.first_alert.0)
+    }
+
+    /// What feedback on an incident is filed under.
+    async fn about(&self, id: &Id) -> Result<feedback::About, ApiError> {
+        let incident = self.incident_of(id).await?;
+        let labels = incident.families.first().map(FamilySummary::labels).unwrap_or_default();
+        Ok(feedback::About { alert: incident.first_alert.0, labels })
     }
 
     /// The id that an incident has now.

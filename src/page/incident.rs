@@ -294,6 +294,7 @@ fn said(suspect: &Suspect, feedback: &[Feedback], clock: Clock) -> Vec<String> {
         let verdict = match one.verdict {
             Verdict::Cause => "this was it",
             Verdict::NotCause => "this was not it",
+            Verdict::Withdrawn => "what was said is taken back",
         };
         let who = one.author.as_ref().map_or(String::new(), |author| format!(", {author}"));
         let why = one.text.as_ref().map_or(String::new(), |text| format!(": {text}"));

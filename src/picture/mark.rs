@@ -207,6 +207,7 @@ fn label(entry: &Entry) -> String {
         (_, Some(alerts), _) => format!("{} ×{alerts}", entry.title),
         (_, _, Some(Verdict::Cause)) => format!("the cause: {}", entry.title),
         (_, _, Some(Verdict::NotCause)) => format!("not the cause: {}", entry.title),
+        (_, _, Some(Verdict::Withdrawn)) => format!("taken back: {}", entry.title),
         _ => entry.title.clone(),
     }
 }

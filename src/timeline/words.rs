@@ -21,6 +21,7 @@ pub const fn say_kind(entry: &Entry) -> &'static str {
         EntryKind::Note => "note",
         EntryKind::Feedback => match entry.verdict {
             Some(Verdict::NotCause) => "not it",
+            Some(Verdict::Withdrawn) => "unsaid",
             Some(Verdict::Cause) | None => "cause",
         },
     }

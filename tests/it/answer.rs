@@ -1,6 +1,10 @@
 //! What `antecede replay` says of a recorded incident, and the laws that hold in all that is said.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use antecede::{
     correlate::{self, Answer, Impact, Incident, Suspect},
@@ -33,8 +37,12 @@ struct Body {
 
 /// A recorded incident of the repository.
 pub(crate) fn case(file: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&fs::read(repository(file)).unwrap()).unwrap()
+}
+
+/// Where a file of the repository is.
+pub(crate) fn repository(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
 /// A time of the day of the founding incident.

@@ -33,6 +33,8 @@ mod docs;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod founding;

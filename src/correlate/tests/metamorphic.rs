@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use proptest::sample::{Index, select, subsequence};
 
 use super::*;
+use crate::rules::RuleSet;
 
 /// No service's name says anything of another's, and none stands in a title.
 const NAMES: [&str; 6] = ["amber", "birch", "cedar", "dune", "ember", "fjord"];
@@ -167,7 +168,7 @@ impl World {
 }
 
 /// The rules that the program comes with, read once for all worlds.
-fn shipped() -> RuleSet {
+pub(super) fn shipped() -> RuleSet {
     static SHIPPED: LazyLock<RuleSet> = LazyLock::new(RuleSet::embedded);
     SHIPPED.clone()
 }
