@@ -154,6 +154,9 @@ impl<'a> Words<'a> {
     }
 }
 
+/// What was said of one change set and one incident, by time.
+type Case<'a> = BTreeMap<&'a Turn, (&'a Feedback, &'a Change)>;
+
 /// What was said of a change in an earlier incident.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lesson<'a> {
@@ -209,18 +212,17 @@ impl<'a> Ground<'a> {
         family: &'a Family,
         onset: Time,
     ) -> Vec<(Time, usize, Lesson<'a>)> {
-        // What was said of one change set and one incident, by time.
-        let mut cases: BTreeMap<(&FamilyKey, Time, usize), BTreeMap<&Turn, (&Feedback, &Change)>> =
-            BTreeMap::new();
+        let mut cases: BTreeMap<_, Case<'_>> = BTreeMap::new();
         for (key, turn, (began, said)) in self.said.of_alert(&family.key.alertname) {
             let Some((change, set)) = self.changes.named(&said.change) else { continue };
             // A word on what has not begun counts once it has.
             if said.at.max(change.started_at) < onset {
-                let case = cases.entry((key, *began, self.changes.place(set))).or_default();
+                let incident = (key, *began);
+                let case = cases.entry((incident, self.changes.place(set))).or_default();
                 case.insert(turn, (said, change));
             }
         }
-        let lessons = cases.into_iter().filter_map(|((_, _, place), said)| {
+        let lessons = cases.into_iter().filter_map(|((_, place), said)| {
             let was_cause = Words::of(said.values().map(|(said, _)| *said)).verdict()?;
             let (last, change) = said.into_values().next_back()?;
             Some((last.at, place, Lesson { change, family: slot, was_cause }))

@@ -88,6 +88,16 @@ impl Odds {
         nats(self.terms() + self.calibration() + self.feedback)
     }
 
+    /// Fills in its ties to these families, for it is told.
+    pub(super) fn fill_in(&mut self, families: &[Tied]) {
+        let of_it = families.iter().filter_map(|tied| {
+            let place = tied.candidates.iter().position(|one| *one == self.candidate)?;
+            tied.ties.get(place)
+        });
+        self.ties = of_it.map(|tie| (*tie, 0.0, 0.0)).collect();
+        weigh(&mut self.ties, families.len(), self.most_of_rules);
+    }
+
     fn terms(&self) -> f64 {
         let rest = self.words + self.repeats + self.learned + self.mending + self.exoneration;
         let rest = rest + nats(self.taught.nats());
@@ -181,8 +191,9 @@ impl<'a> Rows<'a> {
     fn new(ground: Ground<'a>, families: &'a [Tied]) -> Self {
         let mut counts = vec![0; ground.changes.candidates().len()];
         for candidate in families.iter().flat_map(|tied| tied.candidates.iter()) {
-            let count = counts.get_mut(ground.changes.place(*candidate));
-            count.into_iter().for_each(|count| *count += 1);
+            if let Some(count) = counts.get_mut(ground.changes.place(*candidate)) {
+                *count += 1;
+            }
         }
         Self { ground, families, counts, begun: vec![0; families.len()], next: 0 }
     }
@@ -301,17 +312,6 @@ impl<'a> Ground<'a> {
             });
         }
         odds
-    }
-
-    /// The ties of a candidate of whom these odds are told.
-    pub(super) fn ties_of(self, families: &[Tied], odds: &Odds) -> Vec<(Tie, f64, f64)> {
-        let of_it = families.iter().filter_map(|tied| {
-            let place = tied.candidates.iter().position(|one| *one == odds.candidate)?;
-            tied.ties.get(place)
-        });
-        let mut ties: Vec<_> = of_it.map(|tie| (*tie, 0.0, 0.0)).collect();
-        weigh(&mut ties, families.len(), odds.most_of_rules);
-        ties
     }
 
     /// How probable it is that the change behind this tie breaks anything at all.

@@ -141,7 +141,7 @@ impl<'a> Case<'a> {
             .iter_mut()
             .filter(|one| one.odds.in_scope && !responses.contains(&one.odds.candidate));
         for one in suspects.iter_mut().chain(eligible.take(CLEARED_MAX)) {
-            one.odds.ties = self.ground.ties_of(&self.story.judged, &one.odds);
+            one.odds.fill_in(&self.story.judged);
         }
     }
 

@@ -135,19 +135,7 @@ impl Teller<'_> {
                 ),
             });
         }
-        for (tie, scope, rule) in &odds.ties {
-            let Some(family) = self.ground.families.get(tie.family) else { continue };
-            let Some(change) = self.ground.changes.get(tie.member) else { continue };
-            let text = format!("{}: {}", symptom(family), self.relation(change, family));
-            evidence.push(Evidence { kind: Term::Scope, nats: *scope, text });
-            if let Some(applied) = tie.rule.and_then(|applied| self.ground.rule(&applied)) {
-                evidence.push(Evidence {
-                    kind: Term::Rule,
-                    nats: *rule,
-                    text: format!("rule {}: {}", applied.name, applied.because),
-                });
-            }
-        }
+        evidence.extend(self.ties(odds));
         evidence.push(Evidence {
             kind: Term::Words,
             nats: odds.words,
@@ -192,6 +180,25 @@ impl Teller<'_> {
             text: self.said(said),
         });
         without_what_says_nothing(evidence)
+    }
+
+    /// What relations and rules say of each symptom.
+    fn ties(&self, odds: &Odds) -> Vec<Evidence> {
+        let mut evidence = Vec::new();
+        for (tie, scope, rule) in &odds.ties {
+            let Some(family) = self.ground.families.get(tie.family) else { continue };
+            let Some(change) = self.ground.changes.get(tie.member) else { continue };
+            let text = format!("{}: {}", symptom(family), self.relation(change, family));
+            evidence.push(Evidence { kind: Term::Scope, nats: *scope, text });
+            if let Some(applied) = tie.rule.and_then(|applied| self.ground.rule(&applied)) {
+                evidence.push(Evidence {
+                    kind: Term::Rule,
+                    nats: *rule,
+                    text: format!("rule {}: {}", applied.name, applied.because),
+                });
+            }
+        }
+        evidence
     }
 
     /// What followed the same change before.
