@@ -10,7 +10,7 @@ use super::{
     family::{Families, Family, Slot},
     kernel::{Kernel, SKEW},
     model::Model,
-    scope::{Relation, relation},
+    scope::{Relation, Weight, relation},
     time::Interval,
 };
 use crate::{
@@ -45,7 +45,9 @@ pub(super) struct Tie {
     /// How strong the relation is.
     strength: f64,
     /// What the relation says of guilt.
-    weight: f64,
+    weight: Weight,
+    /// Whether the catalogue knows a way between the two.
+    catalogued: bool,
     /// The part of that strength that is owed to the environments.
     environment: f64,
     pub(super) rule: Option<Applied>,
@@ -72,7 +74,7 @@ pub(super) struct Tied {
 }
 
 /// What a rule ties is related, whatever the catalogue knows of it ...
-const RULE_SCOPE: f64 = 0.30;
+const RULE_SCOPE: f64 = 0.35;
 /// ... and less where one side does not say the labels that should be the same.
 const RULE_SCOPE_UNSAID: f64 = 0.10;
 
@@ -114,20 +116,41 @@ impl Tie {
         self.reach() * self.density.max(density)
     }
 
-    /// What the relation says, against a reach of `reference`, and what the rule adds.
-    pub(super) fn scope_and_rule(&self, reference: f64) -> (f64, f64) {
-        let related = self.weight / reference;
+    /// What the relation to the first symptom of a story says, and what the rule adds.
+    pub(super) fn scope_and_rule_of_first(&self) -> (f64, f64) {
+        self.scope_and_rule(self.weight.first, WEIGHT_OF_FIRST)
+    }
+
+    /// What the relation to another symptom of it says, and what the rule adds.
+    pub(super) fn scope_and_rule_of_other(&self) -> (f64, f64) {
+        self.scope_and_rule(self.weight.other, WEIGHT_OF_ANY)
+    }
+
+    fn scope_and_rule(&self, weight: f64, reference: f64) -> (f64, f64) {
+        let related = weight / reference;
         let ruled = self.rule.map_or(related, |rule| {
-            rule.strength * (self.weight.max(rule.scope * self.environment) / reference)
+            rule.strength * (weight.max(rule.scope * self.environment) / reference)
         });
         let (related, ruled) = (bounded(related), bounded(ruled));
-        (related, ruled - related)
+        let speaks_for = self.rule.is_some_and(|rule| rule.strength > 1.0);
+        let counts = if self.catalogued && speaks_for { RULE_OF_RELATED } else { 1.0 };
+        (related, (ruled - related) * counts)
     }
 }
 
 fn bounded(ratio: f64) -> f64 {
     ratio.ln().clamp(-SCOPE_MAX, SCOPE_MAX)
 }
+
+/// A relation to the first symptom is measured against certainty.
+const WEIGHT_OF_FIRST: f64 = 1.0;
+
+/// Any cause stands to a symptom so that its relation says this much.
+const WEIGHT_OF_ANY: f64 = 0.2;
+
+/// Of what a rule says for a change to which the catalogue knows a way anyhow, this much counts: the
+/// two say in part the same.
+const RULE_OF_RELATED: f64 = 0.5;
 
 /// One symptom's place says no more than this, in nats.
 const SCOPE_MAX: f64 = 5.0;
@@ -185,6 +208,7 @@ impl<'a> Ground<'a> {
             family: symptom.slot,
             strength: relation.strength,
             weight: relation.weight,
+            catalogued: relation.catalogued,
             environment: relation.environment,
             rule: self.applied(member, change, symptom),
             density: Kernel::of(change).mean_density(effect, family.onset()),
