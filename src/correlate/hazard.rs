@@ -150,7 +150,7 @@ const WEIGHT_OF_ANY: f64 = 0.2;
 
 /// Of what a rule says for a change to which the catalogue knows a way anyhow, this much counts: the
 /// two say in part the same.
-const RULE_OF_RELATED: f64 = 0.5;
+const RULE_OF_RELATED: f64 = 0.75;
 
 /// One symptom's place says no more than this, in nats.
 const SCOPE_MAX: f64 = 5.0;

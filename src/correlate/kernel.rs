@@ -35,7 +35,7 @@ const LEAST: f64 = 30.0 / 3600.0;
 // The slow part is wide: fitted to the 37 lags its spread is 1.9, and they are few.
 const SWITCH: Kernel = Kernel { fast: 0.70, slow_median: 3.0, slow_sigma: 1.5 };
 const INFRASTRUCTURE: Kernel = Kernel { fast: 0.60, slow_median: 3.5, slow_sigma: 1.5 };
-const REMOVAL: Kernel = Kernel { fast: 0.55, slow_median: 3.5, slow_sigma: 1.2 };
+const REMOVAL: Kernel = Kernel { fast: 0.45, slow_median: 3.5, slow_sigma: 1.2 };
 
 impl Kernel {
     /// The kernel for a kind of change.
@@ -145,7 +145,7 @@ pub(super) const fn prior(change: &Change) -> f64 {
         | Kind::Dns
         | Kind::Maintenance
         | Kind::Certificate => 0.07,
-        Kind::Deploy => 0.03,
+        Kind::Deploy => 0.035,
         Kind::Config
         | Kind::FeatureFlag
         | Kind::Scaling

@@ -131,8 +131,8 @@ fn count_rules_once(ties: &mut [(Tie, f64, f64)], most: f64) {
     }
 }
 
-/// A change that broke one thing breaks another in one of five cases.
-const BREAKS_MORE: f64 = 0.2;
+/// A change that broke one thing breaks another in one of two cases.
+const BREAKS_MORE: f64 = 0.5;
 
 /// The prior of a change that broke something else, by so much surety.
 fn breaks_more(prior: f64, sure: f64) -> f64 {
@@ -150,7 +150,7 @@ pub(super) fn nats(value: f64) -> f64 {
 
 /// Symptoms that are surely of one story, and were there before: strong, and not a veto. In 2 of 51
 /// recorded cases a stray alert came before the true cause.
-const EXONERATION: f64 = -3.0;
+const EXONERATION: f64 = -3.5;
 
 /// A symptom that begins more often than once a day is there before any change, and clears none.
 const EXONERATING_RATE: f64 = 1.0 / 24.0;
