@@ -11,8 +11,7 @@ use super::{
     feedback::Said,
     kernel::{Kernel, SKEW},
     model::Model,
-    odds::WEIGHT_OF_ANY,
-    scope::{Relation, relation},
+    scope::{Relation, Weight, relation},
     time::Interval,
 };
 use crate::{
@@ -35,7 +34,16 @@ pub(super) struct Symptom<'a> {
     pub(super) family: &'a Family,
     rules: Vec<usize>,
     /// How the changes stand to it, as far as it was asked, by what that depends on.
-    relations: RefCell<Vec<Option<(f64, f64, f64)>>>,
+    relations: RefCell<Vec<Option<Stand>>>,
+}
+
+/// How a change stands to a symptom, whatever the way is.
+#[derive(Clone, Copy, Debug)]
+struct Stand {
+    strength: f64,
+    weight: Weight,
+    catalogued: bool,
+    environment: f64,
 }
 
 /// The best tie between a change set and a family.
@@ -50,7 +58,9 @@ pub(super) struct Tie {
     /// How strong the relation is.
     strength: f64,
     /// What the relation says of guilt.
-    weight: f64,
+    weight: Weight,
+    /// Whether the catalogue knows a way between the two.
+    catalogued: bool,
     /// The part of that strength that is owed to the environments.
     environment: f64,
     pub(super) rule: Option<Applied>,
@@ -83,7 +93,7 @@ pub(super) struct Tied {
 }
 
 /// What a rule ties is related, whatever the catalogue knows of it ...
-const RULE_SCOPE: f64 = 0.30;
+const RULE_SCOPE: f64 = 0.35;
 /// ... and less where one side does not say the labels that should be the same.
 const RULE_SCOPE_UNSAID: f64 = 0.10;
 
@@ -125,20 +135,41 @@ impl Tie {
         self.reach() * self.density.max(density)
     }
 
-    /// What the relation says, against a reach of `reference`, and what the rule adds.
-    pub(super) fn scope_and_rule(&self, reference: f64) -> (f64, f64) {
-        let related = self.weight / reference;
+    /// What the relation to the first symptom of a story says, and what the rule adds.
+    pub(super) fn scope_and_rule_of_first(&self) -> (f64, f64) {
+        self.scope_and_rule(self.weight.first, WEIGHT_OF_FIRST)
+    }
+
+    /// What the relation to another symptom of it says, and what the rule adds.
+    pub(super) fn scope_and_rule_of_other(&self) -> (f64, f64) {
+        self.scope_and_rule(self.weight.other, WEIGHT_OF_ANY)
+    }
+
+    fn scope_and_rule(&self, weight: f64, reference: f64) -> (f64, f64) {
+        let related = weight / reference;
         let ruled = self.rule.map_or(related, |rule| {
-            rule.strength * (self.weight.max(rule.scope * self.environment) / reference)
+            rule.strength * (weight.max(rule.scope * self.environment) / reference)
         });
         let (related, ruled) = (bounded(related), bounded(ruled));
-        (related, ruled - related)
+        let speaks_for = self.rule.is_some_and(|rule| rule.strength > 1.0);
+        let counts = if self.catalogued && speaks_for { RULE_OF_RELATED } else { 1.0 };
+        (related, (ruled - related) * counts)
     }
 }
 
 fn bounded(ratio: f64) -> f64 {
     ratio.ln().clamp(-SCOPE_MAX, SCOPE_MAX)
 }
+
+/// A relation to the first symptom is measured against certainty.
+const WEIGHT_OF_FIRST: f64 = 1.0;
+
+/// Any cause stands to a symptom so that its relation says this much.
+const WEIGHT_OF_ANY: f64 = 0.2;
+
+/// Of what a rule says for a change to which the catalogue knows a way anyhow, this much counts: the
+/// two say in part the same.
+const RULE_OF_RELATED: f64 = 0.75;
 
 /// One symptom's place says no more than this, in nats.
 const SCOPE_MAX: f64 = 5.0;
@@ -196,36 +227,33 @@ impl<'a> Ground<'a> {
             from: change.started_at,
             to: end.min(family.onset_to).max(change.started_at),
         };
-        let (strength, weight, environment) = self.relation((member, change), symptom);
+        let stand = self.stand((member, change), symptom);
         let tie = Tie {
             candidate,
             member,
             family: symptom.slot,
-            strength,
-            weight,
-            environment,
+            strength: stand.strength,
+            weight: stand.weight,
+            catalogued: stand.catalogued,
+            environment: stand.environment,
             rule: self.applied(member, change, symptom),
             density: Kernel::of(change).mean_density(effect, family.onset()),
             of_any: (0.0, 0.0),
         };
-        Tie { of_any: tie.scope_and_rule(WEIGHT_OF_ANY), ..tie }
+        Tie { of_any: tie.scope_and_rule_of_other(), ..tie }
     }
 
-    /// Strength, weight and share of the environment of a change's relation to a symptom: reckoned once
-    /// for all changes that stand alike to it.
-    fn relation(
-        self,
-        (member, change): (ChangeSlot, &Change),
-        symptom: &Symptom<'_>,
-    ) -> (f64, f64, f64) {
+    /// How a change stands to a symptom: reckoned once for all changes that stand alike to it.
+    fn stand(self, (member, change): (ChangeSlot, &Change), symptom: &Symptom<'_>) -> Stand {
         let reach = self.changes.reach(member);
         let mut known = symptom.relations.borrow_mut();
         if known.len() <= reach {
             known.resize(reach + 1, None);
         }
         let reckon = || {
-            let relation = relation(change, symptom.family.labels(), &self.model.catalog);
-            (relation.strength, relation.weight, relation.environment)
+            let Relation { strength, weight, catalogued, environment, way: _ } =
+                relation(change, symptom.family.labels(), &self.model.catalog);
+            Stand { strength, weight, catalogued, environment }
         };
         known.get_mut(reach).map_or_else(reckon, |known| *known.get_or_insert_with(reckon))
     }

@@ -8,7 +8,7 @@
 use chrono::TimeDelta;
 
 use super::time::{Interval, hours};
-use crate::event::{Action, Change, Kind};
+use crate::event::{Action, Change, Kind, Time};
 
 /// A mixture of two lag densities.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,10 @@ pub(super) const SKEW: TimeDelta = TimeDelta::seconds(60);
 /// Nothing is detected sooner, in hours; keeps the slow density finite.
 const LEAST: f64 = 30.0 / 3600.0;
 
-const SWITCH: Kernel = Kernel { fast: 0.80, slow_median: 3.0, slow_sigma: 1.2 };
-const INFRASTRUCTURE: Kernel = Kernel { fast: 0.55, slow_median: 3.5, slow_sigma: 1.2 };
-const REMOVAL: Kernel = Kernel { fast: 0.45, slow_median: 3.5, slow_sigma: 1.0 };
+// The slow part is wide: fitted to the 37 lags its spread is 1.9, and they are few.
+const SWITCH: Kernel = Kernel { fast: 0.70, slow_median: 3.0, slow_sigma: 1.5 };
+const INFRASTRUCTURE: Kernel = Kernel { fast: 0.60, slow_median: 3.5, slow_sigma: 1.5 };
+const REMOVAL: Kernel = Kernel { fast: 0.45, slow_median: 3.5, slow_sigma: 1.2 };
 
 impl Kernel {
     /// The kernel for a kind of change.
@@ -78,16 +79,24 @@ impl Kernel {
         let share = if after == onset { 1.0 } else { after.hours() / onset.hours() };
         let (mut sum, mut n) = (0.0, 0.0);
         for began in after.moments(ONSET_MOMENTS) {
+            let likely = onset_density(onset, began);
             for took_effect in effect.moments(EFFECT_MOMENTS) {
                 n += 1.0;
                 let lag = began - took_effect;
                 if lag >= -SKEW {
-                    sum += self.density(hours(lag));
+                    sum += likely * self.density(hours(lag));
                 }
             }
         }
         share * sum / n
     }
+}
+
+/// How likely a symptom began at this moment of its onset, where 1 is as likely as at any other: the
+/// interval says how early it can have been at most, and few alerts wait for so long before they fire.
+fn onset_density(onset: Interval, began: Time) -> f64 {
+    let length = onset.hours();
+    if length > 0.0 { 2.0 * hours(began - onset.from) / length } else { 1.0 }
 }
 
 const ONSET_MOMENTS: i32 = 5;
@@ -121,13 +130,13 @@ pub(super) const fn is_rollback(change: &Change) -> bool {
 /// a rollback follows symptoms and seldom causes them.
 pub(super) const fn prior(change: &Change) -> f64 {
     if is_rollback(change) {
-        return 0.02;
+        return 0.016;
     }
     if is_removal(change.kind, change.action) {
         return 0.10;
     }
     if matches!(change.action, Action::Restart | Action::ScaleUp) {
-        return 0.04;
+        return 0.02;
     }
     match change.kind {
         Kind::Infrastructure
@@ -136,13 +145,13 @@ pub(super) const fn prior(change: &Change) -> f64 {
         | Kind::Dns
         | Kind::Maintenance
         | Kind::Certificate => 0.07,
-        Kind::Deploy => 0.04,
+        Kind::Deploy => 0.035,
         Kind::Config
         | Kind::FeatureFlag
         | Kind::Scaling
         | Kind::Permission
         | Kind::Secret
         | Kind::Rollback
-        | Kind::Other => 0.05,
+        | Kind::Other => 0.04,
     }
 }

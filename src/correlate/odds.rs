@@ -110,12 +110,6 @@ impl Odds {
     }
 }
 
-/// A rule or a relation to the first symptom is measured against certainty.
-const WEIGHT_OF_FIRST: f64 = 1.0;
-
-/// Any cause stands to a symptom so that its relation says this much.
-pub(super) const WEIGHT_OF_ANY: f64 = 0.2;
-
 /// Of the sum of the terms this much is left (a temperature; see ARCHITECTURE.md).
 const CALIBRATION: f64 = 0.8;
 
@@ -165,7 +159,7 @@ fn weigh(ties: &mut [(Tie, f64, f64)], families: usize, most_of_rules: f64) -> O
     let anchor = known.or(ties.first()).map(|(tie, ..)| *tie)?;
     for (tie, scope, rule) in ties.iter_mut() {
         (*scope, *rule) = if tie.family == anchor.family {
-            let (scope, rule) = tie.scope_and_rule(WEIGHT_OF_FIRST);
+            let (scope, rule) = tie.scope_and_rule_of_first();
             (nats(scope), nats(rule))
         } else {
             (nats(tie.of_any.0 * weight), nats(tie.of_any.1))
@@ -240,7 +234,7 @@ pub(super) fn nats(value: f64) -> f64 {
 
 /// Symptoms that are surely of one story, and were there before: strong, and not a veto. In 2 of 51
 /// recorded cases a stray alert came before the true cause.
-const EXONERATION: f64 = -4.0;
+const EXONERATION: f64 = -3.5;
 
 /// A symptom that begins more often than once a day is there before any change, and clears none.
 const EXONERATING_RATE: f64 = 1.0 / 24.0;
@@ -248,7 +242,7 @@ const EXONERATING_RATE: f64 = 1.0 / 24.0;
 /// What a word says less than this it says of any change ...
 const RARITY_FREE: f64 = 1.5;
 /// ... and beyond it this much of the rest, since chance shares words, too ...
-const WORD_WEIGHT: f64 = 0.25;
+const WORD_WEIGHT: f64 = 0.3;
 /// ... and all of them together no more than this.
 const WORDS_MAX: f64 = 2.5;
 

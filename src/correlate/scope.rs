@@ -24,13 +24,35 @@ pub(super) enum Way {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Relation {
     pub(super) strength: f64,
-    /// How much more often the change behind a symptom stands so to it than any other change does:
-    /// what the relation says of guilt. It falls off far more slowly than the strength, as most of
-    /// what is known of causes was found some dependencies below what fell sick.
-    pub(super) weight: f64,
+    /// What the relation says of guilt.
+    pub(super) weight: Weight,
+    /// Whether the catalogue knows a way between the two.
+    pub(super) catalogued: bool,
     pub(super) way: Way,
     /// The part of the strength that is owed to the environments: 1 for the same one.
     pub(super) environment: f64,
+}
+
+/// How much more often the change behind a symptom stands so to it than any other change does, for the
+/// first symptom of a story and for the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Weight {
+    pub(super) first: f64,
+    pub(super) other: f64,
+}
+
+impl Weight {
+    const fn new(first: f64, other: f64) -> Self {
+        Self { first, other }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self { first: self.first.max(other.first), other: self.other.max(other.other) }
+    }
+
+    fn times(self, factor: f64) -> Self {
+        Self { first: self.first * factor, other: self.other * factor }
+    }
 }
 
 impl Relation {
@@ -91,6 +113,7 @@ pub(super) fn relation(change: &Change, symptom: &Labels, catalog: &Catalog) -> 
     let mut best = Relation {
         strength: unknown(catalog),
         weight: unknown_weight(catalog),
+        catalogued: false,
         way: Way::Unknown,
         environment: 1.0,
     };
@@ -98,6 +121,7 @@ pub(super) fn relation(change: &Change, symptom: &Labels, catalog: &Catalog) -> 
         service_ways(change, symptom, catalog).chain(places(change, symptom, catalog))
     {
         best.weight = best.weight.max(way.weight());
+        best.catalogued |= !matches!(way, Way::Place { .. } | Way::Unknown);
         if strength > best.strength {
             best.strength = strength;
             best.way = way;
@@ -105,35 +129,41 @@ pub(super) fn relation(change: &Change, symptom: &Labels, catalog: &Catalog) -> 
     }
     best.environment = environments(&change.scope, symptom);
     best.strength *= best.environment;
-    best.weight *= best.environment * place_weight(change, symptom);
+    best.weight = best.weight.times(best.environment * place_weight(change, symptom));
     best
 }
 
 impl Way {
-    fn weight(&self) -> f64 {
-        let at = |weights: &[f64], hops: usize| step(weights, hops);
+    fn weight(&self) -> Weight {
+        let at = |weights: &[Weight], hops: usize| {
+            let last = weights.last().copied().unwrap_or(NO_WEIGHT);
+            weights.get(hops.saturating_sub(1)).copied().unwrap_or(last)
+        };
         match self {
             Self::Same { .. } => WEIGHT_SAME,
             Self::Below { hops, .. } => at(&WEIGHTS_BELOW, *hops),
             Self::Above { hops, .. } => at(&WEIGHTS_ABOVE, *hops),
-            Self::Place { .. } | Self::Unknown => 0.0,
+            Self::Place { .. } | Self::Unknown => NO_WEIGHT,
         }
     }
 }
 
-/// How much a relation says of guilt. Of the causes of recorded incidents about one in two was at a
-/// dependency of what fell sick, mostly two away, one in four at the service itself, one in six where
-/// the catalogue knew no way; of all changes two in three are of the last sort.
-const WEIGHT_SAME: f64 = 0.5;
-const WEIGHTS_BELOW: [f64; 4] = [0.45, 0.45, 0.25, 0.12];
-const WEIGHTS_ABOVE: [f64; 2] = [0.2, 0.12];
-const WEIGHT_UNKNOWN: f64 = 0.045;
+/// How much a relation says of guilt, by a count over recorded incidents. What falls sick first was
+/// itself changed, or stands on what was, up to three dependencies down. What falls sick besides shows
+/// a ground that all of it stands on, and that lies deeper. What was changed and uses what fell sick
+/// broke it seldom, and less so the further up it is: there a way is known, and it is the wrong one.
+const WEIGHT_SAME: Weight = Weight::new(0.5, 0.2);
+const WEIGHTS_BELOW: [Weight; 4] =
+    [Weight::new(0.45, 0.2), Weight::new(0.55, 0.6), Weight::new(0.42, 0.6), Weight::new(0.1, 0.1)];
+const WEIGHTS_ABOVE: [Weight; 2] = [Weight::new(0.13, 0.2), Weight::new(0.05, 0.05)];
+const WEIGHT_UNKNOWN: Weight = Weight::new(0.05, 0.06);
+const NO_WEIGHT: Weight = Weight::new(0.0, 0.0);
 /// With more services about than this, one that is not known to be related is less likely the one.
 const SERVICES_FEW: f64 = 60.0;
 
-fn unknown_weight(catalog: &Catalog) -> f64 {
+fn unknown_weight(catalog: &Catalog) -> Weight {
     let services = super::number(catalog.services().len());
-    WEIGHT_UNKNOWN * (SERVICES_FEW / services.max(SERVICES_FEW))
+    WEIGHT_UNKNOWN.times(SERVICES_FEW / services.max(SERVICES_FEW))
 }
 
 /// That both name one place, or different ones.

@@ -507,6 +507,17 @@ fn unrelated_troubles_are_two_stories() {
 }
 
 #[test]
+fn of_many_changes_that_may_have_been_it_the_first_are_named() {
+    let changes = (0..200).map(|n| Changed::deploy(&format!("c{n}"), &format!("service-{n}"), 55));
+    let mut events: Vec<_> = changes.flat_map(|change| change.events()).collect();
+    events.extend(fired("ErrorsHigh", "shop", 60, None));
+    let incident = first_incident(&model(), &events, 65);
+    assert!(incident.none_probability < 0.5, "{}", incident.none_probability);
+    assert_eq!(incident.answer, Answer::Suspects);
+    assert!(incident.suspects.len() > 1);
+}
+
+#[test]
 fn without_any_change_feed_none_cannot_be_said() {
     let alert = fired("Down", "shop", 600, None);
     let silent = first_incident(&model(), &alert, 610);

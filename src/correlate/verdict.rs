@@ -21,16 +21,18 @@ use crate::event::{Change, ChangeId, EpisodeId, Feedback, Labels, Time, digest};
 pub(super) const LIKELY: f64 = 0.8;
 /// ... and this many times the next.
 const LIKELY_RATIO: f64 = 3.0;
-/// That somebody went back on something where the change was made, in nats: e times as often there as
+/// That somebody went back on something where the change was made, in nats: five times as often there as
 /// elsewhere.
-const MENDED: f64 = 1.0;
+const MENDED: f64 = 1.6;
 
 /// The suspects are the smallest set that holds this much of all that may have been ...
 const SUSPECTED: f64 = 0.9;
 /// ... and at most so many ...
 const SUSPECTS_MAX: usize = 5;
-/// ... each of which is suspected of at least so much.
+/// ... each of which is suspected of at least so much, or where nobody is, of half as much as the first.
 const SUSPECT_LEAST: f64 = 0.02;
+/// From this probability on that no recorded change was the cause, that is the answer.
+const NONE: f64 = 0.5;
 /// One against which earlier symptoms speak so strongly, in nats, is cleared ...
 const ACQUITTED: f64 = -2.0;
 /// ... where it is suspected of less than this.
@@ -94,7 +96,7 @@ impl<'a> Case<'a> {
     pub(super) fn incident(&self) -> Incident {
         let responses = self.responses();
         let (none_probability, ranked) = self.rank(&responses);
-        let (mut suspects, mut others) = split(ranked);
+        let (mut suspects, mut others) = split(none_probability, ranked);
         self.fill_in(&mut suspects, &mut others, &responses);
         let acquitted =
             suspects.iter().chain(&others).filter(|one| one.odds.feedback < 0.0).count();
@@ -272,7 +274,7 @@ impl<'a> Case<'a> {
         let next = suspects.get(1).map_or(0.0, |suspect| suspect.probability);
         if first >= LIKELY && first >= LIKELY_RATIO * next {
             Answer::Likely
-        } else if none < 0.5 && !suspects.is_empty() {
+        } else if none < NONE && !suspects.is_empty() {
             Answer::Suspects
         } else if self.heard_of_changes() {
             Answer::None
@@ -384,13 +386,16 @@ fn summary(family: &Family) -> FamilySummary {
     }
 }
 
-/// The suspects, and the others.
-fn split(ranked: Vec<Ranked>) -> (Vec<Ranked>, Vec<Ranked>) {
+/// The suspects, and the others. Where some change was it, and so many may have been that none of them
+/// stands out, the first are named all the same: to say that it was none would be wrong.
+fn split(none: f64, ranked: Vec<Ranked>) -> (Vec<Ranked>, Vec<Ranked>) {
     let (mut held, mut suspects) = (0.0, 0);
+    let first = ranked.first().map_or(0.0, |one| one.probability);
+    let least = if none < NONE { SUSPECT_LEAST.min(first / 2.0) } else { SUSPECT_LEAST };
     ranked.into_iter().partition(|one| {
         let is_suspect = suspects < SUSPECTS_MAX
             && held < SUSPECTED
-            && one.probability >= SUSPECT_LEAST
+            && one.probability >= least
             && !one.is_acquitted();
         if is_suspect {
             held += one.probability;
