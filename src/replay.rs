@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     catalog::{Catalog, Service},
-    correlate::{Assessment, Cleared, Incident, IncidentId, Model, Suspect, Told, assess},
+    correlate::{
+        Assessment, Cleared, Contributing, Incident, IncidentId, Model, Suspect, Told, assess,
+    },
     event::{Change, ChangeId, EpisodeId, Event, Mapping, Time},
     wire::case::Case,
 };
@@ -64,9 +66,12 @@ impl<'a> Names<'a> {
     }
 
     fn incident(&self, incident: Incident) -> Told {
+        let contributing =
+            |one: Contributing| Contributing { change: self.change(&one.change), ..one };
         let suspects = incident.suspects.into_iter().map(|suspect| Suspect {
             change: self.change(&suspect.change),
             changes: self.all(&suspect.changes),
+            contributing: suspect.contributing.into_iter().map(contributing).collect(),
             ..suspect
         });
         let cleared = incident.cleared.into_iter().map(|cleared| Cleared {
