@@ -48,6 +48,8 @@ struct Cause {
     prior: f64,
     /// ... with what the stories beside this one say.
     raised: f64,
+    /// Something ties it to a symptom of the story that it is not far away from.
+    reaches: bool,
 }
 
 /// A change to which a story is put down rather than not ...
@@ -347,14 +349,17 @@ impl Story {
                 probability,
                 prior: logistic(odds.prior),
                 raised: logistic(odds.prior + odds.blamed),
+                reaches: odds.anchor.is_known() && !odds.anchor.elsewhere(),
             })
             .filter(|cause| cause.probability >= CAUSE_LEAST)
             .collect();
     }
 
-    /// What it is put down to first, if to anything rather than not.
+    /// What it is put down to first, if to anything rather than not. Of changes that nothing ties to it
+    /// one is first by chance, and that says nothing of another story.
     fn first_cause(&self) -> Option<Blamed> {
-        let causes = self.causes.iter().filter(|cause| cause.probability > cause.prior);
+        let causes = self.causes.iter();
+        let causes = causes.filter(|cause| cause.reaches && cause.probability > cause.prior);
         let first = causes.max_by(|one, other| one.probability.total_cmp(&other.probability))?;
         Some(Blamed {
             candidate: first.candidate,

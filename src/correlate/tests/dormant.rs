@@ -21,8 +21,8 @@ fn told_with_the_restart(others: &[Changed], alerts: &[Event]) -> Vec<String> {
     events.extend_from_slice(alerts);
     events.extend(fired("ApiDown", "api", 606, None));
     let incidents = assess(&model(), &events, at(610)).incidents;
-    let suspects = incidents.iter().flat_map(|incident| &incident.suspects);
-    let restart = suspects.filter(|one| one.change.0 == "restart").last().expect("a suspect");
+    let mut suspects = incidents.iter().flat_map(|incident| &incident.suspects);
+    let restart = suspects.rfind(|one| one.change.0 == "restart").expect("a suspect");
     restart.contributing.iter().map(|woken| woken.change.0.clone()).collect()
 }
 
