@@ -22,8 +22,7 @@ use crate::{
 
 /// Where noise hides it from somebody yet: an alert has another change to blame that fits as well, by
 /// time, place and words. What is found is taken out; nothing is to be put in.
-const HIDDEN: [(u64, &str); 6] =
-    [(8, "23:00"), (16, "16:50"), (16, "19:27"), (16, "23:00"), (20, "16:50"), (20, "23:00")];
+const HIDDEN: [(u64, &str); 3] = [(8, "23:00"), (16, "16:50"), (16, "19:27")];
 
 /// When it is asked: at the first alert, at the first in production, at the API deploy, at the end.
 pub(crate) const TIMES: [&str; 4] = ["15:07", "16:50", "19:27", "23:00"];
