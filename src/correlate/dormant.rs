@@ -4,8 +4,6 @@
 //! happens, and whatever starts the thing anew is blamed days later. That is the suspect, since
 //! without it nothing would have happened then; what it brought into effect is told with it.
 
-use std::collections::BTreeSet;
-
 use super::{
     Contributing,
     candidate::{Candidate, Slot as ChangeSlot},
@@ -91,11 +89,11 @@ impl<'a> Ground<'a> {
 
 /// Whether both were made to one service, and not in places that are known to differ.
 fn is_of_same_thing(one: &Change, other: &Change) -> bool {
-    let services: BTreeSet<_> = one.scope.services().collect();
+    let share = |name: &str| one.scope.labels().share(other.scope.labels(), name);
     let differ = ["environment", "cluster", "region", "namespace"]
         .iter()
-        .any(|name| one.scope.labels().share(other.scope.labels(), name) == Some(false));
-    !differ && other.scope.services().any(|service| services.contains(service))
+        .any(|name| share(name) == Some(false));
+    !differ && share("service") == Some(true)
 }
 
 fn told(change: &Change, waker: &Change) -> Contributing {

@@ -269,8 +269,7 @@ impl Said {
 
 /// Whether both do the same thing, to the same service or in the same words.
 fn is_alike(one: &Change, other: &Change) -> bool {
-    let same_service =
-        || one.scope.services().any(|service| other.scope.services().any(|two| two == service));
     (one.kind, one.action) == (other.kind, other.action)
-        && (same_service() || title_words(one) == title_words(other))
+        && (one.scope.labels().share(other.scope.labels(), "service") == Some(true)
+            || title_words(one) == title_words(other))
 }

@@ -5,14 +5,16 @@
 //! cause on one in so many, `r`. How `c` stands to a symptom says `w`, what a rule knows `m`. So
 //!
 //! ```text
-//! ln odds(c) = T · ( ln(q / (1-q)) + B + ln(ḡ / λ_a) + ln w_a + Σ_f ln(w_f / r) / √F + ln m + E )
+//! ln odds(c) = T · ( ln(q / (1-q)) + B + ln(ḡ / λ_a) + ln w_a + Σ_f ln(w_f / r) / √F + ln m + E ) + P
 //! ```
 //!
 //! against "no recorded change". The lag counts once: when the later symptoms show says how the
 //! trouble spread. `1/√F`, because the symptoms of one incident do not speak independently; for the
 //! same reason `m` counts once for all of them, and `T` takes a part off the sum. `B` is for what
 //! incidents beside this one are put down to, and `E` for the rest: words, what came of the same
-//! before, what was done to mend it, and symptoms that were there before the change.
+//! before and what people said of it, what was done to mend it, and symptoms that were there before
+//! the change. `P` is what people say of the change and this very incident. `w` is one weight for the
+//! first symptom and another for the further ones.
 
 use std::collections::BTreeSet;
 
