@@ -167,8 +167,8 @@ impl Reloader {
                     tracing::error!("{problem}");
                 }
                 let problems_found = problems.len();
-                tracing::error!(problems_found, "the configuration stays as it was");
                 self.running.metrics.reload_failed();
+                tracing::error!(problems_found, "the configuration stays as it was");
                 Err(problems)
             }
         }

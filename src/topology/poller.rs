@@ -75,9 +75,10 @@ impl Poller {
                 every
             }
             Err(error) => {
+                // Counted first: who reads the line finds it in the metrics.
+                self.metrics.service_graph_polled(PollResult::Failed, None);
                 let error = format!("{error:#}");
                 tracing::warn!(error, "the service graph could not be polled: it stays as it was");
-                self.metrics.service_graph_polled(PollResult::Failed, None);
                 every.min(RETRY_AFTER)
             }
         }

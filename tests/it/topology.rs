@@ -213,6 +213,10 @@ fn start_prometheus(tempo: &Tempo) -> Server {
         .arg(format!("--storage.tsdb.path={}", path(&dir.path().join("data"))))
         .arg("--web.listen-address=127.0.0.1:0");
     let mut program = Program::start(&mut command);
-    let address = program.wait_for("msg=\"Listening on\" address=").parse().unwrap();
-    Server { address, _program: program, _dir: dir }
+    // Until it is ready it answers a poll with 503, which is one that failed.
+    let [address, _] = program.wait_for_each([
+        "msg=\"Listening on\" address=",
+        "Server is ready to receive web requests",
+    ]);
+    Server { address: address.parse().unwrap(), _program: program, _dir: dir }
 }
