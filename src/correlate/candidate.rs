@@ -24,6 +24,9 @@ pub(super) type Slot = usize;
 /// A number for what a change's relations depend on.
 pub(super) type Reach = usize;
 
+/// A number for what a change does, whatever it does it to.
+type Likeness = usize;
+
 /// A change set: the unit that is suspected. It is named by the slot of its first member.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -55,14 +58,26 @@ impl Candidate {
 struct Entry {
     id: ChangeId,
     history: ChangeHistory,
-    /// As it was when it was settled last.
-    change: Option<Change>,
+    /// What that told when it was settled last.
+    settled: Option<Settled>,
+}
+
+/// What the reports on a change tell, and what follows from it.
+#[derive(Clone, Debug)]
+struct Settled {
+    change: Change,
+    /// What it is, whatever it is called.
+    content: String,
+    /// What makes it one act with others.
+    keys: Vec<(Key, Joins)>,
     /// The rules whose change side it meets, by their place in the set.
     rules: Vec<usize>,
     /// The words of its title and of what it touched.
     words: Vec<Word>,
     /// What its relations depend on.
     reach: Reach,
+    /// What it does.
+    likeness: Likeness,
 }
 
 /// All changes, and the sets that they make.
@@ -78,16 +93,55 @@ pub(super) struct Changes {
     places: Vec<usize>,
     /// The id of the candidate that each change is in.
     sets: BTreeMap<Slot, Slot>,
-    /// What is alike to every symptom: where a change was made, and whether it changed the ground.
-    reaches: BTreeMap<(Labels, bool), Reach>,
+    numbers: Numbers,
     /// When the changes began that a word stands in, by start.
     said: BTreeMap<Word, Vec<Time>>,
-    /// The changes that do the same thing, whatever they do it to, by start.
-    alike: BTreeMap<Likeness, Vec<Slot>>,
+    /// The changes that do the same thing, by start.
+    alike: Vec<Vec<Slot>>,
     /// What was reported on since it was settled.
     unsettled: BTreeSet<Slot>,
     /// What is new or different since it was told last.
     pub(super) touched: BTreeSet<Slot>,
+}
+
+/// What changes share, by number.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    /// What is alike to every symptom: where a change was made, and whether it changed the ground.
+    reaches: BTreeMap<(Labels, bool), Reach>,
+    /// What changes do, whatever they do it to.
+    acts: BTreeMap<Act, Likeness>,
+    /// What makes changes one act.
+    keys: BTreeMap<Common, Key>,
+}
+
+impl Numbers {
+    fn settle(&mut self, change: Change, model: &Model) -> Settled {
+        let words = title_words(&change);
+        Settled {
+            content: change.content(),
+            keys: in_common(&change, &words)
+                .map(|common| {
+                    let joins = common.joins();
+                    (number(&mut self.keys, common), joins)
+                })
+                .collect(),
+            rules: rules_of(&change, model),
+            words: words_of(&change),
+            reach: number(
+                &mut self.reaches,
+                (change.scope.labels().clone(), is_ground(change.kind)),
+            ),
+            likeness: number(&mut self.acts, (change.kind.word(), change.action.word(), words)),
+            change,
+        }
+    }
+}
+
+/// The number of a thing: the same for the same thing, and the next for a new one.
+fn number<T: Ord>(numbers: &mut BTreeMap<T, usize>, thing: T) -> usize {
+    let next = numbers.len();
+    *numbers.entry(thing).or_insert(next)
 }
 
 impl Changes {
@@ -112,14 +166,7 @@ impl Changes {
         let slot = *self.slots.entry(id.clone()).or_insert(next);
         if slot == next {
             let history = ChangeHistory::default();
-            self.entries.push(Entry {
-                id: id.clone(),
-                history,
-                change: None,
-                rules: Vec::new(),
-                words: Vec::new(),
-                reach: 0,
-            });
+            self.entries.push(Entry { id: id.clone(), history, settled: None });
         }
         self.unsettled.insert(slot);
         slot
@@ -131,19 +178,13 @@ impl Changes {
         for slot in std::mem::take(&mut self.unsettled) {
             let Some(entry) = self.entries.get_mut(slot) else { continue };
             let change = entry.history.change(&entry.id, &model.mapping);
-            if change == entry.change {
+            let before = entry.settled.as_ref().map(|settled| &settled.change);
+            if change.as_ref() == before {
                 continue;
             }
-            let differs = change.as_ref().and_then(|new| differs_from(entry.change.as_ref(), new));
+            let differs = change.as_ref().and_then(|new| differs_from(before, new));
             dirty = [dirty, differs].into_iter().flatten().min();
-            entry.rules = change.as_ref().map(|one| rules_of(one, model)).unwrap_or_default();
-            entry.words = change.as_ref().map(words_of).unwrap_or_default();
-            if let Some(change) = &change {
-                let next = self.reaches.len();
-                let of = (change.scope.labels().clone(), is_ground(change.kind));
-                entry.reach = *self.reaches.entry(of).or_insert(next);
-            }
-            entry.change = change;
+            entry.settled = change.map(|change| self.numbers.settle(change, model));
             self.touched.insert(slot);
         }
         if !self.touched.is_empty() {
@@ -153,21 +194,22 @@ impl Changes {
     }
 
     fn arrange(&mut self) {
-        let mut order: Vec<_> =
-            (0..self.entries.len()).filter(|slot| self.get(*slot).is_some()).collect();
-        order.sort_by_cached_key(|slot| {
-            self.get(*slot).map(|change| (change.started_at, change.content(), change.id.clone()))
-        });
+        let mut order: Vec<_> = self
+            .entries
+            .iter()
+            .zip(0..)
+            .filter_map(|(entry, slot)| Some((entry.settled.as_ref()?, &entry.id, slot)))
+            .collect();
+        order.sort_by_key(|(settled, id, _)| (settled.change.started_at, &settled.content, *id));
         self.candidates = candidates(&order, |slot| self.get(slot));
-        (self.said, self.alike) = (BTreeMap::new(), BTreeMap::new());
-        for slot in &order {
-            let Some(entry) = self.entries.get(*slot) else { continue };
-            let Some(change) = &entry.change else { continue };
-            for word in &entry.words {
-                self.said.entry(*word).or_default().push(change.started_at);
+        (self.said, self.alike) = (BTreeMap::new(), vec![Vec::new(); self.numbers.acts.len()]);
+        for (settled, _, slot) in &order {
+            for word in &settled.words {
+                self.said.entry(*word).or_default().push(settled.change.started_at);
             }
-            self.alike.entry(likeness(change)).or_default().push(*slot);
+            self.alike.get_mut(settled.likeness).into_iter().for_each(|alike| alike.push(*slot));
         }
+        self.order = order.into_iter().map(|(.., slot)| slot).collect();
         self.places = vec![usize::MAX; self.entries.len()];
         for (place, candidate) in self.candidates.iter().enumerate() {
             self.places.get_mut(candidate.id()).into_iter().for_each(|held| *held = place);
@@ -175,12 +217,15 @@ impl Changes {
         let sets = self.candidates.iter();
         self.sets =
             sets.flat_map(|set| set.members.iter().map(|member| (*member, set.id()))).collect();
-        self.order = order;
+    }
+
+    fn settled(&self, slot: Slot) -> Option<&Settled> {
+        self.entries.get(slot)?.settled.as_ref()
     }
 
     /// A change.
     pub(super) fn get(&self, slot: Slot) -> Option<&Change> {
-        self.entries.get(slot)?.change.as_ref()
+        self.settled(slot).map(|settled| &settled.change)
     }
 
     /// All that was reported of a change.
@@ -190,17 +235,17 @@ impl Changes {
 
     /// The rules whose change side it meets.
     pub(super) fn rules(&self, slot: Slot) -> &[usize] {
-        self.entries.get(slot).map(|entry| &entry.rules[..]).unwrap_or_default()
+        self.settled(slot).map(|settled| &settled.rules[..]).unwrap_or_default()
     }
 
     /// The words of its title and of what it touched.
     pub(super) fn words(&self, slot: Slot) -> &[Word] {
-        self.entries.get(slot).map(|entry| &entry.words[..]).unwrap_or_default()
+        self.settled(slot).map(|settled| &settled.words[..]).unwrap_or_default()
     }
 
     /// What its relations depend on: changes that share it stand alike to any symptom.
     pub(super) fn reach(&self, slot: Slot) -> Reach {
-        self.entries.get(slot).map(|entry| entry.reach).unwrap_or_default()
+        self.settled(slot).map(|settled| settled.reach).unwrap_or_default()
     }
 
     /// How rare a word was among the changes that had begun by then, in nats: what it says that one
@@ -215,21 +260,13 @@ impl Changes {
 
     /// The changes that do the same as this one, by start: it is one of them.
     pub(super) fn alike(&self, slot: Slot) -> &[Slot] {
-        let likeness = self.get(slot).map(likeness);
-        likeness
-            .and_then(|likeness| self.alike.get(&likeness))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+        let alike = self.settled(slot).and_then(|settled| self.alike.get(settled.likeness));
+        alike.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// All changes, by start and then by what they are.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Change> {
         self.order.iter().filter_map(|slot| self.get(*slot))
-    }
-
-    /// The change sets, by start.
-    pub(super) fn candidates(&self) -> &[Candidate] {
-        &self.candidates
     }
 
     /// The change set of this id.
@@ -260,11 +297,7 @@ impl Changes {
 const CHANGES_LEAST: usize = 20;
 
 /// What a change does, whatever it does it to.
-type Likeness = (&'static str, &'static str, String);
-
-fn likeness(change: &Change) -> Likeness {
-    (change.kind.word(), change.action.word(), title_words(change))
-}
+type Act = (&'static str, &'static str, String);
 
 fn words_of(change: &Change) -> Vec<Word> {
     let touched = change.resources.iter().flat_map(|resource| {
@@ -300,34 +333,33 @@ fn differs_from(old: Option<&Change>, new: &Change) -> Option<Time> {
 
 /// The change sets of the changes, by start; planned ones are not yet.
 fn candidates<'c>(
-    order: &[Slot],
+    order: &[(&Settled, &ChangeId, Slot)],
     change_in: impl Fn(Slot) -> Option<&'c Change>,
 ) -> Vec<Candidate> {
     let mut sets: Vec<Candidate> = Vec::new();
     // The latest set that has a key.
     let mut latest: BTreeMap<Key, usize> = BTreeMap::new();
-    for slot in order.iter().copied() {
-        let Some(change) = change_in(slot).filter(|one| one.status != Status::Planned) else {
+    for (Settled { change, keys, .. }, _, slot) in order {
+        if change.status == Status::Planned {
             continue;
-        };
-        let keys = keys(change);
-        let joined = keys.iter().find_map(|key| {
+        }
+        let joined = keys.iter().find_map(|(key, joins)| {
             let set = *latest.get(key)?;
-            sets.get(set).is_some_and(|held| key.joins(held, change, &change_in)).then_some(set)
+            sets.get(set).is_some_and(|held| joins.allows(held, change, &change_in)).then_some(set)
         });
         let set = joined.unwrap_or(sets.len());
         match sets.get_mut(set) {
-            Some(held) => held.add(slot, change),
-            None => sets.push(Candidate::of(slot, change)),
+            Some(held) => held.add(*slot, change),
+            None => sets.push(Candidate::of(*slot, change)),
         }
-        latest.extend(keys.into_iter().map(|key| (key, set)));
+        latest.extend(keys.iter().map(|(key, _)| (*key, set)));
     }
     sets
 }
 
 /// What makes two changes one act.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Key {
+enum Common {
     /// The source says so.
     ChangeSet(String),
     /// The same commit or version of the same kind of thing.
@@ -336,32 +368,52 @@ enum Key {
     Words { kind: &'static str, action: &'static str, services: Vec<String>, title: String },
 }
 
-fn keys(change: &Change) -> Vec<Key> {
-    let set = change.change_set.clone().map(Key::ChangeSet);
-    let revision = change.revision.clone().map(Key::Revision);
-    let words = Key::Words {
+/// A number for that.
+type Key = usize;
+
+fn in_common(change: &Change, words: &str) -> impl Iterator<Item = Common> {
+    let set = change.change_set.clone().map(Common::ChangeSet);
+    let revision = change.revision.clone().map(Common::Revision);
+    let words = Common::Words {
         kind: change.kind.word(),
         action: change.action.word(),
         services: change.scope.services().map(str::to_owned).collect(),
-        title: title_words(change),
+        title: words.to_owned(),
     };
-    set.into_iter().chain(revision).chain([words]).collect()
+    set.into_iter().chain(revision).chain([words])
 }
 
-impl Key {
-    /// Whether a change with this key belongs to a set that has it too.
-    fn joins<'c>(
-        &self,
+/// When a change belongs to a set with which it has something in common.
+#[derive(Clone, Copy, Debug)]
+enum Joins {
+    Always,
+    Soon,
+    /// The same thing in the same place is done again, not once.
+    SoonElsewhere,
+}
+
+impl Common {
+    const fn joins(&self) -> Joins {
+        match self {
+            Self::ChangeSet(_) => Joins::Always,
+            Self::Revision(_) => Joins::Soon,
+            Self::Words { .. } => Joins::SoonElsewhere,
+        }
+    }
+}
+
+impl Joins {
+    fn allows<'c>(
+        self,
         set: &Candidate,
         change: &Change,
         change_in: impl Fn(Slot) -> Option<&'c Change>,
     ) -> bool {
         let soon = change.started_at - set.started_at <= SET_SPAN;
         match self {
-            Self::ChangeSet(_) => true,
-            Self::Revision(_) => soon,
-            // The same thing in the same place is done again, not once.
-            Self::Words { .. } => {
+            Self::Always => true,
+            Self::Soon => soon,
+            Self::SoonElsewhere => {
                 let mut members = set.members.iter().filter_map(|member| change_in(*member));
                 soon && members.all(|member| member.scope != change.scope)
             }

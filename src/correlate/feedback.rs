@@ -10,7 +10,7 @@ use super::{
     candidate::{Candidate, title_words},
     family::{Families, Family, FamilyKey, Slot},
     grouping::Story,
-    hazard::{Ground, Tie, Tied},
+    hazard::{Ground, Tied},
 };
 use crate::event::{Change, EpisodeId, EventId, Feedback, Mapping, Time, Verdict};
 
@@ -234,7 +234,7 @@ impl<'a> Ground<'a> {
     pub(super) fn taught(
         self,
         set: &Candidate,
-        ties: &[(Tie, f64, f64)],
+        families: &[Tied],
         lessons: &[Lesson<'_>],
     ) -> Taught {
         if lessons.is_empty() {
@@ -244,7 +244,7 @@ impl<'a> Ground<'a> {
             set.members.iter().filter_map(|slot| self.changes.get(*slot)).collect();
         let alike = |lesson: &&Lesson<'_>| members.iter().any(|one| is_alike(one, lesson.change));
         let alike: Vec<_> = lessons.iter().filter(alike).collect();
-        for (tie, ..) in ties {
+        for tie in families.iter().filter_map(|tied| tied.tie(set.id(), self.changes)) {
             let here = alike.iter().filter(|lesson| self.is_same_alert(lesson.family, tie.family));
             let confirmed = here.clone().filter(|lesson| lesson.was_cause).count();
             let cleared = here.count() - confirmed;

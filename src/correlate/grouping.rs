@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use super::{
     candidate::Slot as ChangeSlot,
     family::{Families, Family, Slot, Turn},
-    hazard::{Ground, Symptom, Tie, Tied},
+    hazard::{Ground, Symptom, Tied},
     odds::{Blamed, Odds, softmax},
     spread::{LINK_LEAST, burst, spread, spread_density},
     time::{Interval, hours},
@@ -170,10 +170,7 @@ impl Stories {
             .iter()
             .enumerate()
             .filter(|(_, story)| story.is_open(ground, family))
-            .map(|(place, story)| {
-                let rest = rate + RIVALS * story.rivals(ground, &tied);
-                (place, story.hazard(ground, &symptom) / rest)
-            })
+            .map(|(place, story)| (place, story.link(ground, &symptom, &tied, rate)))
             .filter(|(_, link)| *link >= LINK_LEAST)
             // Of equals the first: the one whose first alert is earlier.
             .max_by(|(one_place, one), (other_place, other)| {
@@ -292,29 +289,33 @@ impl Story {
             || self.onsets.from + ground.model.settings.span < now - SETTLED_AFTER * 4
     }
 
-    /// How much this story adds to the family's rate, per hour.
-    fn hazard(&self, ground: Ground<'_>, symptom: &Symptom<'_>) -> f64 {
+    /// How many times likelier this story makes a family than all else does: its own rate, and the
+    /// changes to which the story is not put down, which may have broken something new.
+    fn link(&self, ground: Ground<'_>, symptom: &Symptom<'_>, tied: &Tied, rate: f64) -> f64 {
         let goes_on = self.goes_on(ground, symptom.family.starts_at);
-        let by_changes: f64 = self
-            .causes
-            .iter()
-            // What the change would do to the family by itself is no tie to this story.
-            .filter(|cause| cause.probability > cause.prior)
-            .filter_map(|cause| {
-                let tie = ground.tie_of(cause.candidate, symptom)?;
-                let is_known = cause.probability >= KNOWN_CAUSE && tie.in_scope();
-                let hazard = if is_known { tie.hazard_or(goes_on) } else { tie.hazard() };
-                Some((cause.probability - cause.prior) * hazard)
-            })
-            .sum();
-        let Some(spot) = ground.families.spot(symptom.slot) else { return by_changes };
+        let (mut by_changes, mut rivals) = (0.0, tied.rate);
+        // What a change would do to the family by itself is no tie to this story.
+        for cause in self.causes.iter().filter(|cause| cause.probability > cause.prior) {
+            let Some(tie) = tied.tie(cause.candidate, ground.changes) else { continue };
+            let is_known = cause.probability >= KNOWN_CAUSE && tie.in_scope();
+            let hazard = if is_known { tie.hazard_or(goes_on) } else { tie.hazard() };
+            by_changes += (cause.probability - cause.prior) * hazard;
+            rivals -= ground.rate_of(tie);
+        }
+        let by_story = by_changes + self.spreads_to(ground, symptom);
+        by_story / (rate + RIVALS * rivals.max(0.0))
+    }
+
+    /// How much the symptoms of this story add to the family's rate, per hour.
+    fn spreads_to(&self, ground: Ground<'_>, symptom: &Symptom<'_>) -> f64 {
+        let Some(spot) = ground.families.spot(symptom.slot) else { return 0.0 };
         let nearest = self.families.iter().rev().take(NEAREST_MAX);
         let (mut by_one, mut by_all) = (0.0_f64, 0.0);
         for member in nearest.filter_map(|member| ground.families.spot(*member)) {
             by_one = by_one.max(spread(ground.model, member, spot));
             by_all += burst(member, spot);
         }
-        by_changes + by_one.max(by_all)
+        by_one.max(by_all)
     }
 
     /// The density of one more symptom now, per hour, of a cause that still breaks things: it goes by
@@ -322,17 +323,6 @@ impl Story {
     fn goes_on(&self, ground: Ground<'_>, now: Time) -> f64 {
         let last = self.families.last().and_then(|slot| ground.families.spot(*slot));
         last.map_or(0.0, |last| spread_density(hours(now - last.starts_at).max(0.0)))
-    }
-
-    /// How much changes add to the family's rate to which this story is not put down: what may have
-    /// broken something new.
-    fn rivals(&self, ground: Ground<'_>, tied: &Tied) -> f64 {
-        let is_cause = |tie: &&Tie| {
-            let mut causes = self.causes.iter();
-            causes.any(|cause| cause.candidate == tie.candidate && cause.probability > cause.prior)
-        };
-        let rivals = tied.ties.iter().filter(|tie| !is_cause(tie));
-        rivals.map(|tie| ground.prior_of(tie) * tie.hazard()).sum()
     }
 
     /// Puts the story down to its causes anew.

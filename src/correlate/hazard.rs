@@ -6,15 +6,16 @@
 use std::{cell::RefCell, sync::Arc};
 
 use super::{
-    candidate::{Candidate, Changes, Slot as ChangeSlot},
+    candidate::{Candidate, Changes, Reach, Slot as ChangeSlot},
     family::{Families, Family, Slot},
     feedback::Said,
-    kernel::{Kernel, SKEW},
+    kernel::{Kernel, SKEW, prior},
     model::Model,
     scope::{Relation, Weight, relation},
     time::Interval,
 };
 use crate::{
+    catalog::Catalog,
     event::{Change, Labels},
     rules::Rule,
 };
@@ -39,11 +40,18 @@ pub(super) struct Symptom<'a> {
 
 /// How a change stands to a symptom, whatever the way is.
 #[derive(Clone, Copy, Debug)]
-struct Stand {
+pub(super) struct Stand {
+    /// How strong the relation is.
     strength: f64,
+    /// What the relation says of guilt.
     weight: Weight,
+    /// Whether the catalogue knows a way between the two.
     catalogued: bool,
+    /// The part of that strength that is owed to the environments.
     environment: f64,
+    /// What it says of the first symptom of a story, and of any other, in nats.
+    pub(super) of_first: f64,
+    pub(super) of_any: f64,
 }
 
 /// The best tie between a change set and a family.
@@ -55,19 +63,13 @@ pub(super) struct Tie {
     pub(super) member: ChangeSlot,
     /// The family.
     pub(super) family: Slot,
-    /// How strong the relation is.
-    strength: f64,
-    /// What the relation says of guilt.
-    weight: Weight,
-    /// Whether the catalogue knows a way between the two.
-    catalogued: bool,
-    /// The part of that strength that is owed to the environments.
-    environment: f64,
+    /// How the member stands to it.
+    stand: Stand,
     pub(super) rule: Option<Applied>,
     /// Mean lag density, per hour.
     pub(super) density: f64,
-    /// What relation and rule say of a symptom that is not the first, in nats.
-    pub(super) of_any: (f64, f64),
+    /// What the rule adds for a symptom that is not the first, in nats.
+    rule_of_any: f64,
 }
 
 /// A rule that holds between a change and a family.
@@ -85,11 +87,69 @@ pub(super) struct Applied {
 #[derive(Clone, Debug)]
 pub(super) struct Tied {
     pub(super) family: Slot,
-    pub(super) ties: Arc<[Tie]>,
-    /// The candidate of each tie, apart from them: they are gone through for each symptom of a story.
-    pub(super) candidates: Arc<[ChangeSlot]>,
-    /// The candidates that a rule speaks for.
-    pub(super) ruled: Arc<[ChangeSlot]>,
+    ties: Arc<[Tie]>,
+    /// The candidate of each tie, apart from them: one is looked for among them.
+    candidates: Arc<[ChangeSlot]>,
+    /// The ties of which a rule speaks, by their place.
+    ruled: Arc<[usize]>,
+    /// How the changes stand to it, by what that depends on.
+    stands: Arc<[Option<Stand>]>,
+    /// What all of them add to its rate, per hour, as often as such changes break anything.
+    pub(super) rate: f64,
+}
+
+impl Tied {
+    /// The tie of this candidate.
+    pub(super) fn tie(&self, candidate: ChangeSlot, changes: &Changes) -> Option<&Tie> {
+        let place = changes.place(candidate);
+        let place = self.candidates.binary_search_by_key(&place, |one| changes.place(*one)).ok()?;
+        self.ties.get(place)
+    }
+
+    /// The ties of which a rule speaks.
+    pub(super) fn ruled(&self) -> impl Iterator<Item = &Tie> {
+        self.ruled.iter().filter_map(|place| self.ties.get(*place))
+    }
+
+    /// How changes of this reach stand to it.
+    pub(super) fn stand(&self, reach: Reach) -> Option<&Stand> {
+        self.stands.get(reach)?.as_ref()
+    }
+}
+
+impl Stand {
+    fn new(change: &Change, symptom: &Labels, catalog: &Catalog) -> Self {
+        let Relation { strength, weight, catalogued, environment, way: _ } =
+            relation(change, symptom, catalog);
+        Self {
+            strength,
+            weight,
+            catalogued,
+            environment,
+            of_first: bounded(weight.first / WEIGHT_OF_FIRST),
+            of_any: bounded(weight.other / WEIGHT_OF_ANY),
+        }
+    }
+
+    /// Whether the change is close enough to answer for the symptom.
+    pub(super) fn in_scope(&self) -> bool {
+        Relation::is_in_scope(self.strength)
+    }
+
+    /// What a rule adds to what the relation says.
+    fn rule_adds(&self, rule: &Applied, weight: f64, reference: f64, related: f64) -> f64 {
+        let weight = weight.max(rule.scope * self.environment);
+        let ruled = bounded(rule.strength * (weight / reference));
+        let counts = if self.catalogued && rule.speaks_for() { RULE_OF_RELATED } else { 1.0 };
+        (ruled - related) * counts
+    }
+}
+
+impl Applied {
+    /// Whether it says that such changes cause such symptoms, and not that they do not.
+    pub(super) fn speaks_for(&self) -> bool {
+        self.strength > 1.0
+    }
 }
 
 /// What a rule ties is related, whatever the catalogue knows of it ...
@@ -100,24 +160,23 @@ const RULE_SCOPE_UNSAID: f64 = 0.10;
 impl Tie {
     /// How strongly the change reaches the symptom, rule included.
     fn reach(&self) -> f64 {
-        self.rule.map_or(self.strength, |rule| {
-            rule.strength * self.strength.max(rule.scope * self.environment)
-        })
+        let Stand { strength, environment, .. } = self.stand;
+        self.rule.map_or(strength, |rule| rule.strength * strength.max(rule.scope * environment))
     }
 
     /// Whether the change is close enough to answer for the symptom.
     pub(super) fn in_scope(&self) -> bool {
-        Relation::is_in_scope(self.strength)
+        self.stand.in_scope()
     }
 
     /// Whether both are known to be in different environments.
     pub(super) fn elsewhere(&self) -> bool {
-        Relation::is_elsewhere(self.environment)
+        Relation::is_elsewhere(self.stand.environment)
     }
 
     /// Whether anything is known to tie the two.
     pub(super) fn is_known(&self) -> bool {
-        self.in_scope() || self.rule.is_some_and(|rule| rule.strength > 1.0)
+        self.in_scope() || self.rule.is_some_and(|rule| rule.speaks_for())
     }
 
     /// Whether a rule ties the two, and both say all that should be the same.
@@ -136,24 +195,15 @@ impl Tie {
     }
 
     /// What the relation to the first symptom of a story says, and what the rule adds.
-    pub(super) fn scope_and_rule_of_first(&self) -> (f64, f64) {
-        self.scope_and_rule(self.weight.first, WEIGHT_OF_FIRST)
+    pub(super) fn of_first(&self) -> (f64, f64) {
+        let Stand { weight, of_first, .. } = self.stand;
+        let adds = |rule| self.stand.rule_adds(&rule, weight.first, WEIGHT_OF_FIRST, of_first);
+        (of_first, self.rule.map_or(0.0, adds))
     }
 
     /// What the relation to another symptom of it says, and what the rule adds.
-    pub(super) fn scope_and_rule_of_other(&self) -> (f64, f64) {
-        self.scope_and_rule(self.weight.other, WEIGHT_OF_ANY)
-    }
-
-    fn scope_and_rule(&self, weight: f64, reference: f64) -> (f64, f64) {
-        let related = weight / reference;
-        let ruled = self.rule.map_or(related, |rule| {
-            rule.strength * (weight.max(rule.scope * self.environment) / reference)
-        });
-        let (related, ruled) = (bounded(related), bounded(ruled));
-        let speaks_for = self.rule.is_some_and(|rule| rule.strength > 1.0);
-        let counts = if self.catalogued && speaks_for { RULE_OF_RELATED } else { 1.0 };
-        (related, (ruled - related) * counts)
+    pub(super) fn of_any(&self) -> (f64, f64) {
+        (self.stand.of_any, self.rule_of_any)
     }
 }
 
@@ -185,21 +235,24 @@ impl<'a> Ground<'a> {
     pub(super) fn ties(self, symptom: &Symptom<'_>) -> Tied {
         let earliest = symptom.family.onset_from - self.model.settings.look_back;
         let candidates = self.changes.between(earliest, symptom.family.onset_to + SKEW);
-        let ties: Arc<[_]> = candidates.filter_map(|set| self.best(set, symptom)).collect();
-        let ruled = ties.iter().filter(|tie| tie.rule.is_some_and(|rule| rule.strength > 1.0));
+        let ties: Arc<[Tie]> = candidates.filter_map(|set| self.best(set, symptom)).collect();
+        let places = ties.iter().zip(0..);
         Tied {
             family: symptom.slot,
             candidates: ties.iter().map(|tie| tie.candidate).collect(),
-            ruled: ruled.map(|tie| tie.candidate).collect(),
+            ruled: places.filter(|(tie, _)| tie.rule.is_some()).map(|(_, place)| place).collect(),
+            stands: symptom.relations.borrow().as_slice().into(),
+            rate: ties.iter().map(|tie| self.rate_of(tie)).sum(),
             ties,
         }
     }
 
-    /// How one candidate is tied to a symptom, if it can have caused it.
-    pub(super) fn tie_of(self, candidate: ChangeSlot, symptom: &Symptom<'_>) -> Option<Tie> {
-        self.best(self.changes.candidate(candidate)?, symptom)
+    /// What the change behind this tie adds to the symptom's rate, per hour, as often as it breaks anything.
+    pub(super) fn rate_of(self, tie: &Tie) -> f64 {
+        self.changes.get(tie.member).map_or(0.0, prior) * tie.hazard()
     }
 
+    /// How one candidate is tied to a symptom, if it can have caused it.
     fn best(self, set: &Candidate, symptom: &Symptom<'_>) -> Option<Tie> {
         let family = symptom.family;
         let earliest = family.onset_from - self.model.settings.look_back;
@@ -228,19 +281,17 @@ impl<'a> Ground<'a> {
             to: end.min(family.onset_to).max(change.started_at),
         };
         let stand = self.stand((member, change), symptom);
-        let tie = Tie {
+        let rule = self.applied(member, change, symptom);
+        let adds = |rule| stand.rule_adds(&rule, stand.weight.other, WEIGHT_OF_ANY, stand.of_any);
+        Tie {
             candidate,
             member,
             family: symptom.slot,
-            strength: stand.strength,
-            weight: stand.weight,
-            catalogued: stand.catalogued,
-            environment: stand.environment,
-            rule: self.applied(member, change, symptom),
+            stand,
+            rule,
             density: Kernel::of(change).mean_density(effect, family.onset()),
-            of_any: (0.0, 0.0),
-        };
-        Tie { of_any: tie.scope_and_rule_of_other(), ..tie }
+            rule_of_any: rule.map_or(0.0, adds),
+        }
     }
 
     /// How a change stands to a symptom: reckoned once for all changes that stand alike to it.
@@ -250,11 +301,7 @@ impl<'a> Ground<'a> {
         if known.len() <= reach {
             known.resize(reach + 1, None);
         }
-        let reckon = || {
-            let Relation { strength, weight, catalogued, environment, way: _ } =
-                relation(change, symptom.family.labels(), &self.model.catalog);
-            Stand { strength, weight, catalogued, environment }
-        };
+        let reckon = || Stand::new(change, symptom.family.labels(), &self.model.catalog);
         known.get_mut(reach).map_or_else(reckon, |known| *known.get_or_insert_with(reckon))
     }
 

@@ -19,13 +19,14 @@
 use std::collections::BTreeSet;
 
 use super::{
-    candidate::{Candidate, Slot as ChangeSlot},
+    candidate::{Candidate, Changes, Reach, Slot as ChangeSlot},
     family::{Family, Slot, hash as family_hash},
     feedback::Taught,
     hazard::{Ground, Tie, Tied},
     kernel::{SKEW, prior},
     learning::{Coincidence, SHOWS_WITHIN, TIMES_MAX, same_time_of_day},
     spread::{LINK_LEAST, spread},
+    time::Interval,
     vocabulary::{self, Word},
 };
 use crate::event::{Change, Time};
@@ -91,11 +92,8 @@ impl Odds {
     }
 
     /// Fills in its ties to these families, for it is told.
-    pub(super) fn fill_in(&mut self, families: &[Tied]) {
-        let of_it = families.iter().filter_map(|tied| {
-            let place = tied.candidates.iter().position(|one| *one == self.candidate)?;
-            tied.ties.get(place)
-        });
+    pub(super) fn fill_in(&mut self, families: &[Tied], changes: &Changes) {
+        let of_it = families.iter().filter_map(|tied| tied.tie(self.candidate, changes));
         self.ties = of_it.map(|tie| (*tie, 0.0, 0.0)).collect();
         weigh(&mut self.ties, families.len(), self.most_of_rules);
     }
@@ -125,7 +123,9 @@ const RULE_CHANGES_LEAST: f64 = 20.0;
 /// changes did that came before this story. Where many do, by what people change there and by how many
 /// rules there are, that another does says little, however sure the rule is of itself.
 fn most_of_rules(families: &[Tied], candidates: usize) -> f64 {
-    let meet: BTreeSet<_> = families.iter().flat_map(|tied| tied.ruled.iter()).collect();
+    let ruled = families.iter().flat_map(Tied::ruled);
+    let spoken_for = ruled.filter(|tie| tie.rule.is_some_and(|rule| rule.speaks_for()));
+    let meet: BTreeSet<_> = spoken_for.map(|tie| tie.candidate).collect();
     let others = super::number(meet.len()) - 1.0;
     let share = others / (super::number(candidates) + RULE_CHANGES_LEAST);
     if others > 0.0 { (RULE_MEETS_GUILT / share).ln().max(0.0) } else { f64::INFINITY }
@@ -156,65 +156,160 @@ fn count_rules_once(ties: &mut [(Tie, f64, f64)], most: f64) {
 /// Writes to the ties of one candidate what relation and rule say of each of a story's families, and
 /// gives the tie to the first that it explains.
 fn weigh(ties: &mut [(Tie, f64, f64)], families: usize, most_of_rules: f64) -> Option<Tie> {
-    let weight = 1.0 / super::number(families.max(1)).sqrt();
+    let weight = weight_of_each(families);
     let known = ties.iter().find(|(tie, ..)| tie.is_known());
     let anchor = known.or(ties.first()).map(|(tie, ..)| *tie)?;
     for (tie, scope, rule) in ties.iter_mut() {
         (*scope, *rule) = if tie.family == anchor.family {
-            let (scope, rule) = tie.scope_and_rule_of_first();
+            let (scope, rule) = tie.of_first();
             (nats(scope), nats(rule))
         } else {
-            (nats(tie.of_any.0 * weight), nats(tie.of_any.1))
+            let (scope, rule) = tie.of_any();
+            (nats(scope * weight), nats(rule))
         };
     }
     count_rules_once(ties, most_of_rules);
     Some(anchor)
 }
 
-/// The ties of a story's families, candidate by candidate in their order.
-struct Rows<'a> {
-    ground: Ground<'a>,
-    families: &'a [Tied],
-    /// How many ties each candidate has, by its place.
-    counts: Vec<usize>,
-    /// How far each family's ties are handed out.
-    begun: Vec<usize>,
-    /// The place of the next candidate.
-    next: usize,
+/// What the relation to each of so many symptoms counts: `1/√F`.
+fn weight_of_each(families: usize) -> f64 {
+    1.0 / super::number(families.max(1)).sqrt()
 }
 
-impl<'a> Rows<'a> {
-    fn new(ground: Ground<'a>, families: &'a [Tied]) -> Self {
-        let mut counts = vec![0; ground.changes.candidates().len()];
-        for candidate in families.iter().flat_map(|tied| tied.candidates.iter()) {
-            if let Some(count) = counts.get_mut(ground.changes.place(*candidate)) {
-                *count += 1;
-            }
+/// What relations and rules say of a candidate.
+struct Bond {
+    /// The tie to the first symptom that it explains.
+    anchor: Tie,
+    /// What they say of all symptoms.
+    reach: f64,
+    in_scope: bool,
+    /// How probable it is that such a change breaks something.
+    prior: f64,
+}
+
+/// What the relations alone say of every change that stands alike to all symptoms of a story.
+#[derive(Clone, Copy)]
+struct Stance {
+    /// The place of the first symptom that it explains.
+    anchor: usize,
+    reach: f64,
+    in_scope: bool,
+}
+
+/// The bonds between a story and the candidates. Most changes are tied to its symptoms by where they
+/// were made and by nothing else, so what that says is reckoned once for all that share it.
+struct Bonds<'a> {
+    ground: Ground<'a>,
+    families: &'a [Tied],
+    most_of_rules: f64,
+    /// What relations say, by what they depend on, as far as it was asked.
+    stances: Vec<Option<Stance>>,
+    ruled: BTreeSet<ChangeSlot>,
+    /// What began in this time may be tied to some symptom ...
+    tied_to_any: Interval,
+    /// ... and what began from one moment to the other is tied to every one.
+    tied_to_all: (Time, Time),
+    /// The ties of the candidate at hand.
+    ties: Vec<(Tie, f64, f64)>,
+}
+
+impl<'a> Bonds<'a> {
+    /// Nothing is tied to no symptoms.
+    fn new(ground: Ground<'a>, families: &'a [Tied]) -> Option<Self> {
+        let onsets = families.iter().filter_map(|tied| ground.families.get(tied.family));
+        let onsets: Vec<_> = onsets.map(Family::onset).collect();
+        let all = onsets.iter().copied().reduce(Interval::and)?;
+        let last = onsets.iter().map(|onset| onset.from).max()?;
+        let look_back = ground.model.settings.look_back;
+        Some(Self {
+            ground,
+            families,
+            most_of_rules: f64::INFINITY,
+            stances: Vec::new(),
+            ruled: families.iter().flat_map(Tied::ruled).map(|tie| tie.candidate).collect(),
+            tied_to_any: Interval { from: all.from - look_back, to: all.to + SKEW },
+            tied_to_all: (last - look_back, all.from),
+            ties: Vec::new(),
+        })
+    }
+
+    /// The candidates that are tied to any of the symptoms, by start.
+    fn candidates(&self) -> Vec<&'a Candidate> {
+        let Interval { from, to } = self.tied_to_any;
+        let between = self.ground.changes.between(from, to);
+        between.filter(|set| self.is_plain(set) || self.ties_of(set).next().is_some()).collect()
+    }
+
+    /// Whether it is one change, tied to every symptom, and no rule speaks of it.
+    fn is_plain(&self, set: &Candidate) -> bool {
+        let (from, to) = self.tied_to_all;
+        set.members.len() == 1
+            && (from..=to).contains(&set.started_at)
+            && !self.ruled.contains(&set.id())
+    }
+
+    fn ties_of<'s>(&'s self, set: &Candidate) -> impl Iterator<Item = &'a Tie> + use<'s, 'a> {
+        let id = set.id();
+        self.families.iter().filter_map(move |tied| tied.tie(id, self.ground.changes))
+    }
+
+    /// What relations and rules say of this candidate.
+    fn bond(&mut self, set: &Candidate) -> Option<Bond> {
+        if self.is_plain(set) { self.plain_bond(set) } else { self.bond_by_ties(set) }
+    }
+
+    fn plain_bond(&mut self, set: &Candidate) -> Option<Bond> {
+        let stance = self.stance(self.ground.changes.reach(set.id()))?;
+        let anchor = self.families.get(stance.anchor)?.tie(set.id(), self.ground.changes)?;
+        Some(Bond {
+            anchor: *anchor,
+            reach: stance.reach,
+            in_scope: stance.in_scope,
+            prior: self.ground.prior_of(anchor),
+        })
+    }
+
+    fn stance(&mut self, reach: Reach) -> Option<Stance> {
+        if self.stances.len() <= reach {
+            self.stances.resize(reach + 1, None);
         }
-        Self { ground, families, counts, begun: vec![0; families.len()], next: 0 }
+        let known = self.stances.get_mut(reach)?;
+        if known.is_none() {
+            *known = stance(self.families, reach);
+        }
+        *known
     }
 
-    /// How many candidates have ties.
-    fn candidates(&self) -> usize {
-        self.counts.iter().filter(|count| **count > 0).count()
-    }
-
-    /// Puts the ties of the next candidate that has any into `ties`; the place of that candidate.
-    fn next(&mut self, ties: &mut Vec<(Tie, f64, f64)>) -> Option<usize> {
-        let ahead = self.counts.get(self.next..)?;
-        let place = self.next + ahead.iter().position(|count| *count > 0)?;
-        self.next = place + 1;
+    fn bond_by_ties(&mut self, set: &Candidate) -> Option<Bond> {
+        let mut ties = std::mem::take(&mut self.ties);
         ties.clear();
-        for (tied, begun) in self.families.iter().zip(&mut self.begun) {
-            let candidate = tied.candidates.get(*begun);
-            if candidate.is_some_and(|one| self.ground.changes.place(*one) == place) {
-                ties.extend(tied.ties.get(*begun).map(|tie| (*tie, 0.0, 0.0)));
-                *begun += 1;
-            }
-        }
-        debug_assert_eq!(self.counts.get(place), Some(&ties.len()), "ties are by candidate");
-        Some(place)
+        ties.extend(self.ties_of(set).map(|tie| (*tie, 0.0, 0.0)));
+        let anchor = weigh(&mut ties, self.families.len(), self.most_of_rules);
+        // One act is counted once: by that of its members which breaks most.
+        let priors = ties.iter().map(|(tie, ..)| self.ground.prior_of(tie));
+        let bond = anchor.map(|anchor| Bond {
+            anchor,
+            reach: ties.iter().map(|(_, scope, rule)| scope + rule).sum(),
+            in_scope: ties.iter().any(|(tie, ..)| tie.in_scope()),
+            prior: priors.fold(0.0, f64::max),
+        });
+        self.ties = ties;
+        bond
     }
+}
+
+/// What the relations say of changes of this reach: the same as `weigh` makes of their ties.
+fn stance(families: &[Tied], reach: Reach) -> Option<Stance> {
+    let stands: Option<Vec<_>> = families.iter().map(|tied| tied.stand(reach)).collect();
+    let stands = stands?;
+    let weight = weight_of_each(families.len());
+    let in_scope = stands.iter().position(|stand| stand.in_scope());
+    let anchor = in_scope.unwrap_or(0);
+    let each = stands.iter().zip(0..).map(|(stand, place)| {
+        if place == anchor { nats(stand.of_first) } else { nats(stand.of_any * weight) }
+    });
+    Some(Stance { anchor, reach: each.sum(), in_scope: in_scope.is_some() })
 }
 
 /// A change that broke one thing breaks another in one of two cases.
@@ -265,23 +360,17 @@ impl<'a> Ground<'a> {
     /// for an incident whose first symptom began at `onset`; `blamed` is what the incidents beside it
     /// are put down to.
     pub(super) fn odds(self, families: &[Tied], onset: Time, blamed: &[Blamed]) -> Vec<Odds> {
-        let mut rows = Rows::new(self, families);
+        let Some(mut bonds) = Bonds::new(self, families) else { return Vec::new() };
         let (said, rate) = (self.said(families), self.usual_rate(families, onset));
         let lessons = self.lessons(families, onset);
-        let asked = rows.candidates();
-        let most_of_rules = most_of_rules(families, asked);
+        let candidates = bonds.candidates();
+        let asked = candidates.len();
+        bonds.most_of_rules = most_of_rules(families, asked);
         let onsets = families.iter().filter_map(|tied| self.families.get(tied.family));
         let first_onset = onsets.map(|family| family.onset_to).min();
-        let (mut odds, mut ties) = (Vec::with_capacity(asked), Vec::with_capacity(families.len()));
-        while let Some(place) = rows.next(&mut ties) {
-            let Some(set) = self.changes.candidates().get(place) else { continue };
-            let Some(anchor) = weigh(&mut ties, families.len(), most_of_rules) else { continue };
-            // One act is counted once: by that of its members which breaks most.
-            let prior = ties
-                .iter()
-                .filter_map(|(tie, ..)| self.changes.get(tie.member))
-                .map(prior)
-                .fold(0.0, f64::max);
+        let mut odds = Vec::with_capacity(asked);
+        for set in candidates {
+            let Some(Bond { anchor, reach, in_scope, prior }) = bonds.bond(set) else { continue };
             let log_prior = nats(log_odds(prior));
             let known = blamed.iter().find(|one| one.candidate == set.id());
             let known = known.map_or(0.0, |one| log_odds(breaks_more(prior, one.sure)) - log_prior);
@@ -297,14 +386,14 @@ impl<'a> Ground<'a> {
                 words: nats(self.words(set, &said, onset)),
                 repeats: nats(self.repeats(set, onset)),
                 learned: nats(self.learned(set, &anchor, onset, asked)),
-                taught: self.taught(set, &ties, &lessons),
+                taught: self.taught(set, families, &lessons),
                 mending: 0.0,
                 feedback: 0.0,
                 anchor,
-                reach: ties.iter().map(|(_, scope, rule)| scope + rule).sum(),
-                in_scope: ties.iter().any(|(tie, ..)| tie.in_scope()),
+                reach,
+                in_scope,
                 ties: Vec::new(),
-                most_of_rules,
+                most_of_rules: bonds.most_of_rules,
             });
         }
         odds

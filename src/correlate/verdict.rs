@@ -58,6 +58,8 @@ pub(super) struct Case<'a> {
     expected: bool,
     /// What people said of it, by time.
     said: Vec<&'a Feedback>,
+    /// The changes in its course that go back on something, with the sets that they are of.
+    menders: Vec<(&'a Candidate, &'a Change)>,
 }
 
 /// A candidate with its probability.
@@ -82,7 +84,8 @@ impl<'a> Case<'a> {
         });
         let (ended_at, expected) = last.map(|(_, last)| (last.ends_at, last.expected))?;
         let said = said_of(ground, story, first);
-        Some(Self { ground, story, families, first, ended_at, expected, said })
+        let menders = menders(ground, first.starts_at, ended_at);
+        Some(Self { ground, story, families, first, ended_at, expected, said, menders })
     }
 
     /// What people say of a change set and this incident.
@@ -143,7 +146,7 @@ impl<'a> Case<'a> {
             .iter_mut()
             .filter(|one| one.odds.in_scope && !responses.contains(&one.odds.candidate));
         for one in suspects.iter_mut().chain(eligible.take(CLEARED_MAX)) {
-            one.odds.fill_in(&self.story.judged);
+            one.odds.fill_in(&self.story.judged, self.ground.changes);
         }
     }
 
@@ -241,19 +244,21 @@ impl<'a> Case<'a> {
     /// The first change that was made later, in the course of the incident, to mend what this one had
     /// altered: it goes back on something, by its kind or by its own words, on the same service.
     pub(super) fn mended_by(&self, candidate: ChangeSlot) -> Option<&'a Change> {
-        let ground = self.ground;
-        let until = self.ended_at.unwrap_or(Time::MAX_UTC);
-        let changed: BTreeSet<_> =
-            self.members(candidate).flat_map(|change| change.scope.services()).collect();
         let began = self.members(candidate).map(|change| change.started_at).max()?;
         let from = self.first.starts_at.max(began) + SKEW;
-        let later = ground.changes.between(from, until).filter(|set| set.started_at >= from);
+        let mut later = self
+            .menders
+            .iter()
+            .filter(|(set, _)| set.started_at >= from && set.id() != candidate)
+            .peekable();
+        later.peek()?;
+        let changed: BTreeSet<_> =
+            self.members(candidate).flat_map(|change| change.scope.services()).collect();
         let mends = |change: &&Change| {
             change.scope.services().any(|service| changed.contains(service))
-                && (is_rollback(change) || words::mends(&change.title))
                 && !self.reverts_another(change, candidate)
         };
-        later.filter(|set| set.id() != candidate).find_map(|set| self.members(set.id()).find(mends))
+        later.map(|(_, change)| *change).find(mends)
     }
 
     /// Whether its title names a change of the same service to go back on, and that is not this one.
@@ -357,6 +362,16 @@ impl<'a> Case<'a> {
         let members = candidates.iter().flat_map(|candidate| self.members(*candidate));
         members.map(|change| change.id.clone()).collect()
     }
+}
+
+/// The changes between these times that go back on something, by their kind or by their own words.
+fn menders(ground: Ground<'_>, from: Time, until: Option<Time>) -> Vec<(&Candidate, &Change)> {
+    let sets = ground.changes.between(from, until.unwrap_or(Time::MAX_UTC));
+    let members = sets.flat_map(|set| {
+        let changes = set.members.iter().filter_map(|member| ground.changes.get(*member));
+        changes.map(move |change| (set, change))
+    });
+    members.filter(|(_, change)| is_rollback(change) || words::mends(&change.title)).collect()
 }
 
 /// What people said of this story's incident, by time: once it had begun, and before it was frozen.
