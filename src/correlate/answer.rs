@@ -350,7 +350,7 @@ pub struct Incident {
     pub frozen: bool,
 }
 
-/// An incident with the ids of its alert episodes, of a large one the first.
+/// An incident with the ids of its alert episodes, of a large one (over 1,000) the first 100.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Told {
     /// The incident.

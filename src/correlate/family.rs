@@ -256,13 +256,24 @@ struct Known {
     families: Vec<Slot>,
 }
 
+/// A family that is there.
+#[derive(Clone, Debug)]
+struct Held {
+    /// The place of its key.
+    place: usize,
+    family: Family,
+    /// Where it is.
+    spot: Spot,
+}
+
 /// All families, as they grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
     places: BTreeMap<Arc<FamilyKey>, usize>,
     known: Vec<Known>,
-    /// Each with the place of its key, and where it is.
-    slots: Vec<Option<(usize, Family, Spot)>>,
+    /// In boxes, since little is to be left of one that is no longer there: where reports come in no
+    /// order, families begin anew again and again.
+    slots: Vec<Option<Box<Held>>>,
     order: BTreeMap<Turn, Slot>,
     /// Since when episodes are known.
     observed_from: Option<Time>,
@@ -341,12 +352,9 @@ impl Families {
         for run in &runs {
             let begun = new.iter().filter(|span| span.starts_at == run.from);
             let first = begun.min_by(|one, other| one.id.cmp(&other.id));
-            let same = held.iter().find(|slot| {
-                self.slots
-                    .get(**slot)
-                    .and_then(Option::as_ref)
-                    .is_some_and(|(_, family, _)| family.starts_at == run.from)
-            });
+            let same = held
+                .iter()
+                .find(|slot| self.get(**slot).is_some_and(|family| family.starts_at == run.from));
             match (same, first) {
                 (Some(slot), first) => {
                     families.push(*slot);
@@ -376,12 +384,13 @@ impl Families {
         self.touched.insert(slot);
         self.renewed.insert(slot);
         let spot = Spot::new(&family, catalog);
-        self.slots.push(Some((place, family, spot)));
+        self.slots.push(Some(Box::new(Held { place, family, spot })));
         slot
     }
 
     fn close(&mut self, slot: Slot) {
-        let Some((_, family, _)) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        let Some(held) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        let family = held.family;
         self.differs_from(family.starts_at);
         self.touched.insert(slot);
         let place = (family.starts_at, family.key);
@@ -391,7 +400,8 @@ impl Families {
 
     /// A family that is there has another end, number of episodes, or first episode.
     fn go_on(&mut self, slot: Slot, run: &Run, first: Option<(&Span, HeadOf<'_>)>, model: &Model) {
-        let Some(Some((_, family, spot))) = self.slots.get_mut(slot) else { return };
+        let Some(Some(held)) = self.slots.get_mut(slot) else { return };
+        let Held { family, spot, .. } = held.as_mut();
         let mut differs = None;
         if family.ends_at != run.to {
             // Of two ends, what was decided before the earlier one stands.
@@ -439,14 +449,18 @@ impl Families {
         self.dirty = Some(self.dirty.map_or(time, |dirty| dirty.min(time)));
     }
 
+    fn held(&self, slot: Slot) -> Option<&Held> {
+        self.slots.get(slot)?.as_deref()
+    }
+
     /// A family.
     pub(super) fn get(&self, slot: Slot) -> Option<&Family> {
-        self.slots.get(slot)?.as_ref().map(|(_, family, _)| family)
+        self.held(slot).map(|held| &held.family)
     }
 
     /// Where a family is.
     pub(super) fn spot(&self, slot: Slot) -> Option<&Spot> {
-        self.slots.get(slot)?.as_ref().map(|(_, _, spot)| spot)
+        self.held(slot).map(|held| &held.spot)
     }
 
     /// All families from one that comes after this place in the order on.
@@ -486,7 +500,7 @@ impl Families {
 
     /// The part of its key's course that is this family's.
     pub(super) fn part(&self, slot: Slot) -> Option<Course> {
-        let (place, family, _) = self.slots.get(slot)?.as_ref()?;
+        let Held { place, family, .. } = self.held(slot)?;
         let known = self.known.get(*place)?;
         Some(known.course.part(&Run {
             from: family.starts_at,
@@ -519,8 +533,7 @@ impl Families {
     pub(super) fn per_hour(&self, slot: Slot, time: Time) -> f64 {
         let day = super::time::day(time);
         let hours = self.observed_from.map_or(0.0, |from| super::time::hours(day - from).max(0.0));
-        let known = self.slots.get(slot).and_then(Option::as_ref);
-        let known = known.and_then(|(place, ..)| self.known.get(*place));
+        let known = self.held(slot).and_then(|held| self.known.get(held.place));
         let starts = known.map_or(0, |known| {
             known.families.partition_point(|slot| {
                 self.get(*slot).is_some_and(|family| family.starts_at < day)

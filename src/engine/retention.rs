@@ -109,7 +109,7 @@ impl Pass {
             return Ok(Stage::Count(Time::MIN_UTC));
         }
         let end = judged_from - TimeDelta::microseconds(1);
-        let page = Page { end: Some(end), start: None, after, limit: INCIDENTS };
+        let page = Page { end: Some(end), start: None, edges: false, after, limit: INCIDENTS };
         let Paged { items, next } = desk.state.incidents(&page, &|incident| {
             frozen.is_none_or(|before| incident.started_at >= before)
         })?;

@@ -3,6 +3,8 @@
 //! Most alerts of a storm are new, and for these the disk need not be asked. A Bloom filter takes
 //! two bytes an alert where a table would take fifty; each new one is twice as large as the last.
 
+use std::sync::Arc;
+
 use crate::{
     event::{EventId, Time},
     store::Seen,
@@ -40,12 +42,14 @@ impl Filters {
     pub(super) fn insert(&mut self, identity: &EventId, starts_at: Time) {
         if self.filters.last().is_none_or(is_full) {
             let id = self.filters.last().map_or(0, |last| last.id.saturating_add(1));
-            let bits = vec![0; bytes_after(self.filters.len())];
+            let bits = Arc::new(vec![0; bytes_after(self.filters.len())]);
             self.filters.push(Seen { id, newest: starts_at, count: 0, bits });
         }
         let Some(filter) = self.filters.last_mut() else { return };
-        for (byte, bit) in probes(identity, filter.bits.len()) {
-            if let Some(held) = filter.bits.get_mut(byte) {
+        // Nobody else holds them but while they are written.
+        let bits = Arc::make_mut(&mut filter.bits);
+        for (byte, bit) in probes(identity, bits.len()) {
+            if let Some(held) = bits.get_mut(byte) {
                 *held |= bit;
             }
         }

@@ -258,6 +258,10 @@ impl Firings {
             held.join(&new);
             return *held != before;
         }
+        if self.0.is_empty() {
+            // Most alerts fire once, and very many are held.
+            self.0.reserve_exact(1);
+        }
         self.0.insert(place, (starts_at, new));
         true
     }

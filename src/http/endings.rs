@@ -61,7 +61,7 @@ fn look_up(view: &dyn View, endings: &[Ending]) -> Result<(Vec<Item>, Vec<Ignore
 fn firing(view: &dyn View, endings: &[Ending]) -> Result<Vec<Episode>, ApiError> {
     let mut firing = Vec::new();
     let start = endings.iter().map(|ending| ending.at).min();
-    let mut page = Page { end: None, start, after: None, limit: PAGE };
+    let mut page = Page { end: None, start, edges: false, after: None, limit: PAGE };
     for _ in 0..PAGES_MAX {
         let Paged { items, next } = view.episodes(&page, &|episode| {
             endings.iter().any(|ending| ending.is_of(&episode.labels, episode.starts_at))

@@ -114,7 +114,7 @@ impl Params {
         let after = self.one("cursor", |text| {
             parse_cursor(text).ok_or_else(|| "is not one that a list's \"next\" gave".to_owned())
         })?;
-        Ok(Page { end, start, after, limit })
+        Ok(Page { end, start, edges: false, after, limit })
     }
 
     fn matching(&self) -> Result<Matching, ApiError> {

@@ -37,8 +37,10 @@ const TIMELINE_PAGES_MAX: usize = 4;
 const TIMELINE_PAGE: usize = 250;
 /// ... and of so many notes; an incident's of so many symptoms.
 const TIMELINE_MAX: usize = 1_000;
-/// So many of an incident's alerts are named.
+/// So many of an incident's alerts are named, ...
 const MEMBERS_MAX: usize = 1_000;
+/// ... and of one that has more, so many: nobody reads them, and of a storm they are far apart.
+const MEMBERS_OF_MORE: usize = 100;
 
 /// What one answer is read from, and the time that it is as of.
 pub(super) struct Moment<'a> {
@@ -204,7 +206,8 @@ impl Moment<'_> {
 
     /// The same with its alerts.
     fn with_alerts(&self, incident: Incident) -> Result<Told, StoreError> {
-        let alerts = self.view.members(&incident.id, MEMBERS_MAX)?;
+        let limit = if incident.alert_count > MEMBERS_MAX { MEMBERS_OF_MORE } else { MEMBERS_MAX };
+        let alerts = self.view.members(&incident.id, limit)?;
         Ok(Told { incident, alerts })
     }
 
@@ -269,7 +272,7 @@ const OPEN_MAX: usize = 100;
 
 /// The incidents of which an alert fires, however long ago they began.
 pub(super) fn open_incidents(moment: &Moment<'_>) -> Result<Vec<Incident>, ApiError> {
-    let page = Page { start: None, end: None, after: None, limit: OPEN_MAX };
+    let page = Page { start: None, end: None, edges: false, after: None, limit: OPEN_MAX };
     let is_open = |incident: &Incident| incident.clone().at(moment.at).state == State::Open;
     let open = moment.view.incidents(&page, &is_open)?.items.into_iter();
     open.map(|incident| Ok(moment.told(incident)?)).collect()
@@ -333,7 +336,9 @@ pub(super) fn range_of(moment: &Moment<'_>, select: &Selection) -> (Time, Time) 
 
 pub(super) fn timeline(moment: &Moment<'_>, select: &Selection) -> Result<Timeline, ApiError> {
     let (start, end) = range_of(moment, select);
-    let page = Page { start: Some(start), end: Some(end), after: None, limit: TIMELINE_PAGE };
+    // What goes on all through the range has no entry in it.
+    let page =
+        Page { start: Some(start), end: Some(end), edges: true, after: None, limit: TIMELINE_PAGE };
     let (symptoms, more_symptoms) = collect(page.clone(), |page| {
         moment.view.families(page, &|one| select.matching.holds(|| one.labels().clone()))
     })?;

@@ -76,7 +76,7 @@ impl Annotator {
 /// Posts what is to be drawn as of now.
 pub(super) fn look(parts: &Parts, now: Time) -> Result<(), StoreError> {
     let since = now - parts.settings.fresh;
-    let page = Page { start: Some(since), end: None, after: None, limit: PAGE };
+    let page = Page { start: Some(since), end: None, edges: false, after: None, limit: PAGE };
     let (state, oldest) = (parts.engine.state(), parts.oldest(now));
     let changes = all(page.clone(), oldest, |page| {
         state.changes(page, &|change| ended_since(change, since))

@@ -208,7 +208,7 @@ impl Parts {
     fn incidents(&self, now: Time) -> Result<Vec<Incident>, StoreError> {
         let oldest = self.oldest(now);
         let start = Some(now - self.settings.fresh);
-        let mut page = Page { start, end: None, after: None, limit: PAGE };
+        let mut page = Page { start, end: None, edges: false, after: None, limit: PAGE };
         let mut all = Vec::new();
         loop {
             let paged = self.engine.state().incidents(&page, &|one| one.started_at >= oldest)?;

@@ -24,7 +24,7 @@ pub use self::{
     stored::Stored,
 };
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -242,8 +242,8 @@ pub struct Seen {
     pub newest: Time,
     /// How many there are.
     pub count: u64,
-    /// Its bits.
-    pub bits: Vec<u8>,
+    /// Its bits; shared while they are written.
+    pub bits: Arc<Vec<u8>>,
 }
 
 /// What is to be dropped from the state.
@@ -266,6 +266,8 @@ pub struct Page {
     pub end: Option<Time>,
     /// ... and had not ended before this.
     pub start: Option<Time>,
+    /// Of these only what starts or ends in that time, and not what goes on all through it.
+    pub edges: bool,
     /// Only what comes after this key in the list's order.
     pub after: Option<(Time, String)>,
     /// At most so many.

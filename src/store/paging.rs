@@ -11,15 +11,22 @@ pub const EXAMINED_MAX: usize = 5_000;
 pub(super) type Key = (Time, String);
 
 impl Page {
+    /// Whether something that began by its end is wanted in its range.
+    pub(super) fn wants(&self, start: Time, end: Option<Time>) -> bool {
+        let not_over = end.zip(self.start).is_none_or(|(end, page_start)| page_start <= end);
+        let starts_within = self.start.is_none_or(|page_start| page_start <= start);
+        let ends_within = end.is_some_and(|end| self.end.is_none_or(|page_end| end <= page_end));
+        not_over && (!self.edges || starts_within || ends_within)
+    }
+
     /// Whether something of this start, end and id is in the page's range and after its key.
     pub(super) fn holds(&self, start: Time, end: Option<Time>, id: &str) -> bool {
         let begun = self.end.is_none_or(|page_end| start <= page_end);
-        let not_over = end.zip(self.start).is_none_or(|(end, page_start)| page_start <= end);
         let follows = self
             .after
             .as_ref()
             .is_none_or(|(after, after_id)| (start, id) < (*after, after_id.as_str()));
-        begun && not_over && follows
+        begun && follows && self.wants(start, end)
     }
 }
 

@@ -342,7 +342,7 @@ async fn what_is_assessed_anew_while_it_is_read_is_read_again() {
 
 #[test]
 fn a_list_without_an_end_is_cut_off_and_says_so() {
-    let page = Page { start: None, end: None, after: None, limit: 1 };
+    let page = Page { start: None, end: None, edges: false, after: None, limit: 1 };
     let endless = |page: &Page| {
         let n = page.after.as_ref().map_or(0, |(_, id)| id.len());
         let next = Some((at("2023-02-23T20:17:00Z"), "x".repeat(n + 1)));

@@ -33,6 +33,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/log_1.sql"),
         include_str!("schema/log_2.sql"),
         include_str!("schema/log_3.sql"),
+        include_str!("schema/log_4.sql"),
     ],
     synchronous: "EXTRA",
     cache_kib: 8 << 10,
@@ -186,7 +187,7 @@ impl Log for SqliteLog {
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT at FROM event INDEXED BY event_order \
+                "SELECT at FROM event INDEXED BY event_on_time \
                  WHERE at <= ?1 AND ifnull(first_seq, seq) <= ?2 AND NOT late \
                  ORDER BY at DESC LIMIT 1",
             )?;
@@ -198,7 +199,7 @@ impl Log for SqliteLog {
     fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT at FROM event INDEXED BY event_order \
+                "SELECT at FROM event INDEXED BY event_on_time \
                  WHERE at >= ?1 AND ifnull(first_seq, seq) <= ?2 AND NOT late ORDER BY at LIMIT 1",
             )?;
             let oldest = query.query_row((micros(from), row_of(until)), |row| row.get(0));

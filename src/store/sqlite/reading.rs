@@ -65,15 +65,18 @@ impl Readers {
     ) -> Result<Paged<T>, StoreError> {
         let end = page.end.map_or(i64::MAX, micros);
         let start = page.start.map_or(i64::MIN, micros);
+        let ends_by = page.edges.then_some(end);
         let after = page.after.as_ref();
         let (after, after_id) = after.map_or((i64::MAX, ""), |(at, id)| (micros(*at), id));
         self.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
                 "SELECT starts_at, id, {columns} FROM {table} INDEXED BY {table}_order \
                  WHERE starts_at <= ?1 AND (starts_at < ?2 OR id < ?3) \
-                 AND (ends_at IS NULL OR ends_at >= ?4) ORDER BY starts_at DESC, id DESC",
+                 AND (ends_at IS NULL OR ends_at >= ?4) \
+                 AND (?5 IS NULL OR starts_at >= ?4 OR ends_at <= ?5) \
+                 ORDER BY starts_at DESC, id DESC",
             ))?;
-            let range = (end.min(after), after, after_id, start);
+            let range = (end.min(after), after, after_id, start, ends_by);
             let rows = query.query_and_then(range, |row| -> Result<(Key, T), Failure> {
                 let (start, id) = (time_of_micros(row.get(0)?), row.get::<_, String>(1)?);
                 let item = read(row, &id)?;

@@ -1,8 +1,9 @@
 //! The state in SQLite: one writer, the engine, and what is asked of it.
 
 use std::{
+    collections::BinaryHeap,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{NaiveTime, TimeDelta};
@@ -35,6 +36,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/state_1.sql"),
         include_str!("schema/state_2.sql"),
         include_str!("schema/state_3.sql"),
+        include_str!("schema/state_4.sql"),
     ],
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.
@@ -163,7 +165,7 @@ impl State for SqliteState {
             for seen in &batch.seen {
                 let sql = "INSERT OR REPLACE INTO seen (id, newest, count, bits) \
                            VALUES (?1, ?2, ?3, ?4)";
-                let row = (seen.id, micros(seen.newest), row_of(Seq(seen.count)), &seen.bits);
+                let row = (seen.id, micros(seen.newest), row_of(Seq(seen.count)), &*seen.bits);
                 transaction.prepare_cached(sql)?.execute(row)?;
             }
             for (id, note) in &batch.notes {
@@ -308,26 +310,31 @@ impl State for SqliteState {
             let mut families = connection.prepare_cached(
                 "SELECT key, starts_at, ends_at FROM family WHERE incident = ?1 ORDER BY starts_at, id",
             )?;
-            let mut members: Vec<FiringRow> = Vec::new();
+            let mut begun = connection.prepare_cached(
+                "SELECT starts_at, identity FROM alert INDEXED BY alert_family WHERE family = ?1 \
+                 AND starts_at BETWEEN ?2 AND ?3 AND first ORDER BY starts_at, identity LIMIT ?4",
+            )?;
+            // The first so far, the last of them on top: what begins after it need not be looked at.
+            let mut members: BinaryHeap<(i64, [u8; 16])> = BinaryHeap::new();
             let mut families = families.query([&incident.0])?;
             while let Some(family) = families.next()? {
                 let (key, from): (i64, i64) = (family.get(0)?, family.get(1)?);
-                let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX);
-                let last = members.last().map(|row| micros(row.starts_at));
-                if members.len() >= limit && last.is_none_or(|last| last < from) {
+                let last = members.peek().filter(|_| members.len() >= limit);
+                let last = last.map_or(i64::MAX, |(last, _)| *last);
+                if last < from {
                     break;
                 }
-                let mut begun = connection.prepare_cached(&format!(
-                    "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE family = ?1 \
-                     AND starts_at BETWEEN ?2 AND ?3 AND first ORDER BY starts_at, identity LIMIT ?4"
-                ))?;
-                for row in begun.query_map((key, from, to, limit_of(limit)), firing)? {
-                    members.push(row?);
+                let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX).min(last);
+                let mut rows = begun.query((key, from, to, limit_of(limit)))?;
+                while let Some(row) = rows.next()? {
+                    members.push((row.get(0)?, row.get(1)?));
+                    if members.len() > limit {
+                        members.pop();
+                    }
                 }
-                members.sort_by_key(|row| (row.starts_at, row.identity));
-                members.truncate(limit);
             }
-            Ok(members.iter().map(FiringRow::id).collect())
+            let id = |(at, identity)| EpisodeId::new(time_of_micros(at), &EventId(identity));
+            Ok(members.into_sorted_vec().into_iter().map(id).collect())
         })
     }
 
@@ -376,10 +383,7 @@ impl State for SqliteState {
         let next = if rows.len() == EXAMINED_MAX { rows.last() } else { None };
         let next = next.map(|row| (row.starts_at, row.id().0));
         let is_listed = |row: &FiringRow| {
-            row.episode.is_some_and(|outlook| {
-                let end = outlook.end();
-                page.start.is_none_or(|start| end.is_none_or(|end| end >= start))
-            })
+            row.episode.is_some_and(|outlook| page.wants(row.starts_at, outlook.end()))
         };
         Ok(Paged { items: rows.into_iter().filter(is_listed).collect(), next })
     }
@@ -428,7 +432,7 @@ impl State for SqliteState {
                 id: row.get(0)?,
                 newest: time_of_micros(row.get(1)?),
                 count: seq_of(row.get(2)?).0,
-                bits: row.get(3)?,
+                bits: Arc::new(row.get(3)?),
             })
         })
     }

@@ -207,7 +207,7 @@ fn what_was_frozen_first_stays_and_is_found_by_itself_and_by_its_alerts() {
         assert_eq!(records.frozen(id).unwrap(), Some(told(2, 0.2)), "{id}");
     }
     assert_eq!(records.frozen("inc_4").unwrap(), None);
-    let page = Page { end: Some(at(300)), start: None, after: None, limit: 1 };
+    let page = Page { end: Some(at(300)), start: None, edges: false, after: None, limit: 1 };
     let first = records.frozen_incidents(&page, &|_| true).unwrap();
     assert_eq!(first.items, [told(2, 0.2).incident]);
     let next = records.frozen_incidents(&Page { after: first.next, ..page }, &|_| true).unwrap();
