@@ -31,10 +31,10 @@ use alerts::{Alerts, Kept};
 use retention::{Desk, Lines, Pass};
 
 /// So many events are read at once, ...
-const SLICE: usize = 4_096;
+const SLICE: usize = 2_048;
 /// ... and at most so many slices are folded before the state is written: what a storm touches again
 /// and again, its families and incidents, is written once for all of them.
-const SLICES_MAX: usize = 8;
+const SLICES_MAX: usize = 16;
 
 /// After a batch the engine rests so many times as long as that took: in a storm more of the machine is
 /// left to those who post, and the next batch, being larger, costs less an alert.

@@ -1,7 +1,7 @@
 //! Which alerts were ever seen: filters that answer "surely not", or "perhaps".
 //!
 //! Most alerts of a storm are new, and for these the disk need not be asked. A Bloom filter takes
-//! two bytes an alert where a table would take fifty; each new one is twice as large as the last.
+//! twelve bits an alert where a table would take fifty bytes.
 
 use std::sync::Arc;
 
@@ -12,8 +12,11 @@ use crate::{
 
 /// How many alerts the first filter is made for.
 const FIRST: u64 = 1 << 18;
-/// Bits an alert, and how many of them are set: one in two thousand is taken for another.
-const BITS: u64 = 16;
+/// How often a filter is twice as large as the last: one is written whole when it differs.
+const DOUBLINGS: usize = 3;
+/// Bits an alert, and how many of them are set: a full filter takes one in three hundred for another,
+/// for which the disk is asked in vain.
+const BITS: u64 = 12;
 const PROBES: u64 = 8;
 
 /// All filters.
@@ -84,7 +87,7 @@ fn is_full(filter: &Seen) -> bool {
 
 /// How large a filter is that follows so many.
 fn bytes_after(filters: usize) -> usize {
-    usize::try_from((FIRST << filters.min(20)) * BITS / 8).unwrap_or(usize::MAX)
+    usize::try_from((FIRST << filters.min(DOUBLINGS)) * BITS / 8).unwrap_or(usize::MAX)
 }
 
 /// The bytes and the bits in them that stand for an alert. Its identity is a hash already: two
@@ -133,10 +136,10 @@ mod tests {
         assert_eq!(filters.filters.len(), 2, "the first is full");
         let held = |n: &u32| filters.may_hold(&identity(*n));
         assert!((0..first + first / 2).all(|n| held(&n)));
-        // One in two thousand, once a filter is full; here are two, of which one is.
+        // One in three hundred, once a filter is full; here are two, of which one is.
         let others = 200_000;
         let taken = (1 << 31..(1 << 31) + others).filter(held).count();
-        assert!(taken < 200, "{taken} of {others} are taken for another");
+        assert!(taken < 1_200, "{taken} of {others} are taken for another");
     }
 
     #[test]

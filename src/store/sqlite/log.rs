@@ -36,7 +36,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/log_4.sql"),
     ],
     synchronous: "EXTRA",
-    cache_kib: 8 << 10,
+    cache_kib: 4 << 10,
     checkpoint_pages: 4_096,
 };
 
