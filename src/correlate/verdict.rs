@@ -43,6 +43,9 @@ const CLEARED_MAX: usize = 50;
 const TOLD_MAX: usize = 100;
 /// Of what its symptoms are called and where they are, so much is kept for matchers.
 const LABELS_MAX: usize = 2_000;
+/// What so great a part of the symptoms came after did not answer to them: more likely the few before
+/// are strays.
+const MOST: f64 = 0.6;
 /// So many of the first symptoms, and of the last, say what a change answered to.
 const WITNESSES_MAX: usize = 256;
 
@@ -191,7 +194,7 @@ impl<'a> Case<'a> {
     }
 
     /// Candidates that began after the first symptom in scope, by more than clocks differ, and are
-    /// rollbacks, or after which nothing in their scope began.
+    /// rollbacks, or after which nothing in their scope began, nor most of what fell sick at all.
     fn responses(&self) -> Vec<ChangeSlot> {
         let until = self.ended_at.unwrap_or(Time::MAX_UTC);
         let begun = self.ground.changes.between(self.first.starts_at, until);
@@ -215,8 +218,12 @@ impl<'a> Case<'a> {
         let in_scope: Vec<_> = witnesses.iter().filter(reaches).collect();
         let seen_before = in_scope.iter().any(|family| family.starts_at <= set.started_at);
         let began_after = in_scope.iter().any(|family| family.starts_at > set.started_at + SKEW);
+        let after = witnesses.iter().filter(|family| family.starts_at > set.started_at + SKEW);
+        let came_before_most =
+            super::number(after.count()) >= MOST * super::number(witnesses.len());
+        let goes_on_well = !began_after && !came_before_most;
         seen_before
-            && (self.members(set.id()).any(is_rollback) || !began_after)
+            && (self.members(set.id()).any(is_rollback) || goes_on_well)
             && !self.words_on(set.id()).confirm()
     }
 

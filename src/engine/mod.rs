@@ -697,3 +697,23 @@ impl Engine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_rest_ends_in_time_for_the_next_batch_and_is_none_after_a_small_one(
+            micros in 0_u64..2_000_000,
+        ) {
+            let took = Duration::from_micros(micros);
+            let rest = rest_after(took);
+            prop_assert!(rest <= took * REST_TIMES);
+            prop_assert!(rest.is_zero() || rest + took * 2 <= REST_UNTIL);
+            prop_assert_eq!(rest.is_zero(), took < REST_LEAST || took * 2 >= REST_UNTIL);
+        }
+    }
+}

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// So many connections are kept for the next reader.
-const IDLE_MAX: usize = 8;
+const IDLE_MAX: usize = 4;
 
 /// Read-only connections to one file, made as they are needed.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ pub(super) const SCHEMA: Schema = Schema {
     ],
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.
-    cache_kib: 24 << 10,
+    cache_kib: 16 << 10,
     checkpoint_pages: 16_384,
 };
 

@@ -713,12 +713,12 @@ fn a_batch_alters_removes_and_adds_and_says_how_far_it_came() {
     let (first_id, second_id) = (one.id.clone(), two.id.clone());
     let alerts = Alerts::new(&(0..3).map(|n: u8| ((n.into(), n.into()), None)).collect());
     let rows = alerts.rows.clone();
-    let holder =
-        |n| [Some(first_id.clone()), Some(second_id.clone()), None].get(n).cloned().flatten();
-    let incidents = vec![one.clone(), two.clone()];
-    let notes = numbered_notes(vec![1]);
+    let holders = [Some(first_id), Some(second_id), None];
+    let holder = |n| holders.get(n).cloned().flatten();
+    let (incidents, notes) = (vec![one.clone(), two.clone()], numbered_notes(vec![1]));
     let first = World::new(incidents, vec![change(1, (0, None))], alerts, holder, notes);
-    let seen = |count| Seen { id: 0, newest: step(count), count: 1, bits: Arc::new(vec![1, 2, 255]) };
+    let bits = Arc::new(vec![1, 2, 255]);
+    let seen = |count| Seen { id: 0, newest: step(count), count: 1, bits: Arc::clone(&bits) };
     let first = World {
         batch: StateBatch { seen: vec![seen(1), Seen { id: 1, ..seen(2) }], ..first.batch },
         ..first
