@@ -118,27 +118,26 @@ impl Courier {
         let look = move |records: &dyn Records| {
             Ok((records.next_outgoing(mailbox)?, records.waiting(mailbox)?))
         };
-        let (next, waiting) = self.aside(look).await?;
+        let (due, waiting) = self.aside(look).await?;
         self.metrics.notices_wait(mailbox, waiting);
-        let Some(outgoing) = next else { return Ok(Some(LOOK_AGAIN)) };
+        let Some(outgoing) = due else { return Ok(Some(LOOK_AGAIN)) };
         if let Ok(early) = (outgoing.next_attempt - (self.clock)()).to_std()
             && !early.is_zero()
         {
             return Ok(Some(early));
         }
         let answer = self.send(&outgoing.notice).await;
-        let attempt = self.judge(&outgoing, answer);
-        let id = outgoing.notice.id;
-        self.aside(move |records| records.attempted(&id, &attempt)).await?;
+        let attempt = next(&self.settings, &outgoing, answer.clone(), (self.clock)());
+        let (id, recorded) = (outgoing.notice.id.clone(), attempt.clone());
+        self.aside(move |records| records.attempted(&id, &recorded)).await?;
+        self.tell(&outgoing, &attempt, answer);
         Ok(None)
     }
 
-    /// What is made of the answer; it is counted, and told to who reads the log.
-    fn judge(&mut self, outgoing: &Outgoing, answer: Answer) -> Attempt {
-        let now = (self.clock)();
-        let attempt = next(&self.settings, outgoing, answer.clone(), now);
+    /// What was made of the answer and recorded is counted, and told to who reads the log.
+    fn tell(&mut self, outgoing: &Outgoing, attempt: &Attempt, answer: Answer) {
         let (notice, attempts) = (&outgoing.notice.id, outgoing.attempts + 1);
-        match (&attempt, answer) {
+        match (attempt, answer) {
             (Attempt::Delivered { .. }, _) => {
                 tracing::info!(%notice, attempts, "somebody was told");
                 self.metrics.notice(self.address.mailbox(), NoticeResult::Delivered);
@@ -153,7 +152,6 @@ impl Courier {
                 self.metrics.notice(self.address.mailbox(), NoticeResult::GivenUp);
             }
         }
-        attempt
     }
 
     async fn give_up_all(&self) -> Result<(), StoreError> {

@@ -301,6 +301,8 @@ fn a_state_that_is_built_anew_tells_nothing() {
     let mut daemon = daemon(hook.address, "", &[]);
     break_something(&daemon, "here");
     assert!(hook.next().gist().ends_with(" deploy-here"));
+    // What was sent and is not yet recorded as taken would be sent again.
+    daemon.wait_for("somebody was told");
     assert!(daemon.stop().success());
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         // The last two are gone already where the daemon ended well.
@@ -316,6 +318,8 @@ fn a_rebuild_tells_nobody() {
     let mut daemon = daemon(hook.address, "", &[]);
     break_something(&daemon, "here");
     assert!(hook.next().gist().ends_with(" deploy-here"));
+    // What was sent and is not yet recorded as taken would be sent again.
+    daemon.wait_for("somebody was told");
     assert!(daemon.stop().success());
     let config = daemon.dir().join("antecede.toml");
     let mut rebuild = antecede();

@@ -110,6 +110,10 @@ fn a_change_that_ended_and_an_incident_whose_cause_is_named_are_drawn_once() {
     assert!(tags.contains(&json!("service:checkout")), "{tags:?}");
     assert!(named.body["text"].as_str().unwrap().contains(&format!("/incidents/{id}")));
 
+    // What was sent and is not yet recorded as taken would be sent again.
+    for _ in &drawn {
+        daemon.wait_for("somebody was told");
+    }
     daemon.stop();
     daemon.restart();
     let next = json!({"id": "c2", "title": "the next", "kind": "config", "status": "succeeded",
