@@ -123,23 +123,23 @@ impl Numbers {
             keys: in_common(&change, &words)
                 .map(|common| {
                     let joins = common.joins();
-                    (number(&mut self.keys, common), joins)
+                    (number_of(&mut self.keys, common), joins)
                 })
                 .collect(),
             rules: rules_of(&change, model),
             words: words_of(&change),
-            reach: number(
+            reach: number_of(
                 &mut self.reaches,
                 (change.scope.labels().clone(), is_ground(change.kind)),
             ),
-            likeness: number(&mut self.acts, (change.kind.word(), change.action.word(), words)),
+            likeness: number_of(&mut self.acts, (change.kind.word(), change.action.word(), words)),
             change,
         }
     }
 }
 
 /// The number of a thing: the same for the same thing, and the next for a new one.
-fn number<T: Ord>(numbers: &mut BTreeMap<T, usize>, thing: T) -> usize {
+fn number_of<T: Ord>(numbers: &mut BTreeMap<T, usize>, thing: T) -> usize {
     let next = numbers.len();
     *numbers.entry(thing).or_insert(next)
 }

@@ -111,6 +111,11 @@ impl Tied {
         self.ruled.iter().filter_map(|place| self.ties.get(*place))
     }
 
+    /// Reaches below this were asked about, not all of them.
+    pub(super) fn reaches(&self) -> Reach {
+        self.stands.len()
+    }
+
     /// How changes of this reach stand to it.
     pub(super) fn stand(&self, reach: Reach) -> Option<&Stand> {
         self.stands.get(reach)?.as_ref()
@@ -249,7 +254,12 @@ impl<'a> Ground<'a> {
 
     /// What the change behind this tie adds to the symptom's rate, per hour, as often as it breaks anything.
     pub(super) fn rate_of(self, tie: &Tie) -> f64 {
-        self.changes.get(tie.member).map_or(0.0, prior) * tie.hazard()
+        self.prior_of(tie) * tie.hazard()
+    }
+
+    /// How probable it is that the change behind this tie breaks anything at all.
+    pub(super) fn prior_of(self, tie: &Tie) -> f64 {
+        self.changes.get(tie.member).map_or(0.0, prior)
     }
 
     /// How one candidate is tied to a symptom, if it can have caused it.

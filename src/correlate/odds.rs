@@ -23,7 +23,7 @@ use super::{
     family::{Family, Slot, hash as family_hash},
     feedback::Taught,
     hazard::{Ground, Tie, Tied},
-    kernel::{SKEW, prior},
+    kernel::SKEW,
     learning::{Coincidence, SHOWS_WITHIN, TIMES_MAX, same_time_of_day},
     spread::{LINK_LEAST, spread},
     time::Interval,
@@ -202,16 +202,13 @@ struct Stance {
 struct Bonds<'a> {
     ground: Ground<'a>,
     families: &'a [Tied],
-    most_of_rules: f64,
-    /// What relations say, by what they depend on, as far as it was asked.
+    /// What relations say, by what they depend on.
     stances: Vec<Option<Stance>>,
     ruled: BTreeSet<ChangeSlot>,
     /// What began in this time may be tied to some symptom ...
     tied_to_any: Interval,
     /// ... and what began from one moment to the other is tied to every one.
     tied_to_all: (Time, Time),
-    /// The ties of the candidate at hand.
-    ties: Vec<(Tie, f64, f64)>,
 }
 
 impl<'a> Bonds<'a> {
@@ -225,12 +222,10 @@ impl<'a> Bonds<'a> {
         Some(Self {
             ground,
             families,
-            most_of_rules: f64::INFINITY,
-            stances: Vec::new(),
+            stances: stances(families),
             ruled: families.iter().flat_map(Tied::ruled).map(|tie| tie.candidate).collect(),
             tied_to_any: Interval { from: all.from - look_back, to: all.to + SKEW },
             tied_to_all: (last - look_back, all.from),
-            ties: Vec::new(),
         })
     }
 
@@ -254,13 +249,23 @@ impl<'a> Bonds<'a> {
         self.families.iter().filter_map(move |tied| tied.tie(id, self.ground.changes))
     }
 
-    /// What relations and rules say of this candidate.
-    fn bond(&mut self, set: &Candidate) -> Option<Bond> {
-        if self.is_plain(set) { self.plain_bond(set) } else { self.bond_by_ties(set) }
+    /// What relations and rules say of this candidate; a rule says `most_of_rules` at most.
+    fn bond(&self, set: &Candidate, most_of_rules: f64) -> Option<Bond> {
+        let plain = if self.is_plain(set) { self.plain_bond(set) } else { None };
+        debug_assert!(
+            plain.as_ref().is_none_or(|bond| {
+                self.bond_by_ties(set, most_of_rules).is_some_and(|other| {
+                    (bond.reach - other.reach).abs() < 1e-9
+                        && bond.anchor.family == other.anchor.family
+                })
+            }),
+            "what is reckoned for all of its place is what its own ties say"
+        );
+        plain.or_else(|| self.bond_by_ties(set, most_of_rules))
     }
 
-    fn plain_bond(&mut self, set: &Candidate) -> Option<Bond> {
-        let stance = self.stance(self.ground.changes.reach(set.id()))?;
+    fn plain_bond(&self, set: &Candidate) -> Option<Bond> {
+        let stance = (*self.stances.get(self.ground.changes.reach(set.id()))?)?;
         let anchor = self.families.get(stance.anchor)?.tie(set.id(), self.ground.changes)?;
         Some(Bond {
             anchor: *anchor,
@@ -270,33 +275,24 @@ impl<'a> Bonds<'a> {
         })
     }
 
-    fn stance(&mut self, reach: Reach) -> Option<Stance> {
-        if self.stances.len() <= reach {
-            self.stances.resize(reach + 1, None);
-        }
-        let known = self.stances.get_mut(reach)?;
-        if known.is_none() {
-            *known = stance(self.families, reach);
-        }
-        *known
-    }
-
-    fn bond_by_ties(&mut self, set: &Candidate) -> Option<Bond> {
-        let mut ties = std::mem::take(&mut self.ties);
-        ties.clear();
-        ties.extend(self.ties_of(set).map(|tie| (*tie, 0.0, 0.0)));
-        let anchor = weigh(&mut ties, self.families.len(), self.most_of_rules);
+    fn bond_by_ties(&self, set: &Candidate, most_of_rules: f64) -> Option<Bond> {
+        let mut ties: Vec<_> = self.ties_of(set).map(|tie| (*tie, 0.0, 0.0)).collect();
+        let anchor = weigh(&mut ties, self.families.len(), most_of_rules)?;
         // One act is counted once: by that of its members which breaks most.
         let priors = ties.iter().map(|(tie, ..)| self.ground.prior_of(tie));
-        let bond = anchor.map(|anchor| Bond {
+        Some(Bond {
             anchor,
             reach: ties.iter().map(|(_, scope, rule)| scope + rule).sum(),
             in_scope: ties.iter().any(|(tie, ..)| tie.in_scope()),
             prior: priors.fold(0.0, f64::max),
-        });
-        self.ties = ties;
-        bond
+        })
     }
+}
+
+/// What the relations say, for every reach that all of these families were asked about.
+fn stances(families: &[Tied]) -> Vec<Option<Stance>> {
+    let reaches = families.iter().map(Tied::reaches).min().unwrap_or(0);
+    (0..reaches).map(|reach| stance(families, reach)).collect()
 }
 
 /// What the relations say of changes of this reach: the same as `weigh` makes of their ties.
@@ -360,17 +356,18 @@ impl<'a> Ground<'a> {
     /// for an incident whose first symptom began at `onset`; `blamed` is what the incidents beside it
     /// are put down to.
     pub(super) fn odds(self, families: &[Tied], onset: Time, blamed: &[Blamed]) -> Vec<Odds> {
-        let Some(mut bonds) = Bonds::new(self, families) else { return Vec::new() };
+        let Some(bonds) = Bonds::new(self, families) else { return Vec::new() };
         let (said, rate) = (self.said(families), self.usual_rate(families, onset));
         let lessons = self.lessons(families, onset);
         let candidates = bonds.candidates();
         let asked = candidates.len();
-        bonds.most_of_rules = most_of_rules(families, asked);
+        let most_of_rules = most_of_rules(families, asked);
         let onsets = families.iter().filter_map(|tied| self.families.get(tied.family));
         let first_onset = onsets.map(|family| family.onset_to).min();
         let mut odds = Vec::with_capacity(asked);
         for set in candidates {
-            let Some(Bond { anchor, reach, in_scope, prior }) = bonds.bond(set) else { continue };
+            let bond = bonds.bond(set, most_of_rules);
+            let Some(Bond { anchor, reach, in_scope, prior }) = bond else { continue };
             let log_prior = nats(log_odds(prior));
             let known = blamed.iter().find(|one| one.candidate == set.id());
             let known = known.map_or(0.0, |one| log_odds(breaks_more(prior, one.sure)) - log_prior);
@@ -393,15 +390,10 @@ impl<'a> Ground<'a> {
                 reach,
                 in_scope,
                 ties: Vec::new(),
-                most_of_rules: bonds.most_of_rules,
+                most_of_rules,
             });
         }
         odds
-    }
-
-    /// How probable it is that the change behind this tie breaks anything at all.
-    pub(super) fn prior_of(self, tie: &Tie) -> f64 {
-        self.changes.get(tie.member).map_or(0.0, prior)
     }
 
     /// How often per hour the symptoms of a story begin by themselves: of a few the rarest may be so

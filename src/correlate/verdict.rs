@@ -217,13 +217,12 @@ impl<'a> Case<'a> {
         };
         let in_scope: Vec<_> = witnesses.iter().filter(reaches).collect();
         let seen_before = in_scope.iter().any(|family| family.starts_at <= set.started_at);
-        let began_after = in_scope.iter().any(|family| family.starts_at > set.started_at + SKEW);
-        let after = witnesses.iter().filter(|family| family.starts_at > set.started_at + SKEW);
-        let came_before_most =
-            super::number(after.count()) >= MOST * super::number(witnesses.len());
-        let goes_on_well = !began_after && !came_before_most;
+        let is_after = |family: &&Family| family.starts_at > set.started_at + SKEW;
+        let began_after = in_scope.iter().any(|family| is_after(family));
+        let after = witnesses.iter().filter(|family| is_after(family)).count();
+        let before_most = super::number(after) >= MOST * super::number(witnesses.len());
         seen_before
-            && (self.members(set.id()).any(is_rollback) || goes_on_well)
+            && (self.members(set.id()).any(is_rollback) || !began_after && !before_most)
             && !self.words_on(set.id()).confirm()
     }
 
