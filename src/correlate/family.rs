@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
 
@@ -64,6 +64,14 @@ impl FamilyRef {
 
     /// Of an alert that came too late to be in a family.
     pub const NONE: Self = Self(0);
+}
+
+/// A key's place in the fold that gave it, and what stands for the key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyPlace {
+    place: usize,
+    /// What stands for the key.
+    pub family: FamilyRef,
 }
 
 /// What is told of a family by its first episode.
@@ -251,6 +259,8 @@ pub(super) type Turn = (Time, Arc<FamilyKey>);
 #[derive(Clone, Debug)]
 struct Known {
     key: Arc<FamilyKey>,
+    /// What stands for the key: a hash, which is not made again for each alert of a storm.
+    family: FamilyRef,
     course: Course,
     /// Its families, by start.
     families: Vec<Slot>,
@@ -266,10 +276,16 @@ struct Held {
     spot: Spot,
 }
 
+#[expect(
+    clippy::disallowed_types,
+    reason = "a storm asks it for each alert; it is never gone through"
+)]
+type Places = std::collections::HashMap<Arc<FamilyKey>, usize, BuildHasherDefault<DefaultHasher>>;
+
 /// All families, as they grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
-    places: BTreeMap<Arc<FamilyKey>, usize>,
+    places: Places,
     known: Vec<Known>,
     /// In boxes, since little is to be left of one that is no longer there: where reports come in no
     /// order, families begin anew again and again.
@@ -293,12 +309,11 @@ impl Families {
     /// Puts the new episodes of one alert in the place of its old ones.
     pub(super) fn replace(
         &mut self,
-        key: FamilyKey,
+        KeyPlace { place, .. }: KeyPlace,
         (old, new): (&[Span], &[Span]),
         head: HeadOf<'_>,
         model: &Model,
     ) {
-        let place = self.place(key);
         let Some(known) = self.known.get_mut(place) else { return };
         if known.course.replace(old, new).is_err() {
             self.forgotten.insert(place);
@@ -316,7 +331,7 @@ impl Families {
         head: HeadOf<'_>,
         model: &Model,
     ) {
-        let place = self.place(key.clone());
+        let KeyPlace { place, .. } = self.place(key.clone());
         self.forgotten.remove(&place);
         let Some(known) = self.known.get_mut(place) else { return };
         known.course = Course::default();
@@ -331,14 +346,17 @@ impl Families {
         known.map(|known| Arc::clone(&known.key)).collect()
     }
 
-    fn place(&mut self, key: FamilyKey) -> usize {
-        if let Some(place) = self.places.get(&key) {
-            return *place;
+    /// The key's place, which it is given when it is asked for first.
+    pub(super) fn place(&mut self, key: FamilyKey) -> KeyPlace {
+        if let Some(place) = self.places.get(&key).copied() {
+            let family = self.known.get(place).map(|known| known.family).unwrap_or_default();
+            return KeyPlace { place, family };
         }
-        let (place, key) = (self.known.len(), Arc::new(key));
+        let (place, family) = (self.known.len(), FamilyRef::of(&key));
+        let key = Arc::new(key);
         self.places.insert(Arc::clone(&key), place);
-        self.known.push(Known { key, course: Course::default(), families: Vec::new() });
-        place
+        self.known.push(Known { key, family, course: Course::default(), families: Vec::new() });
+        KeyPlace { place, family }
     }
 
     /// Makes the key's families those that its course tells of. `new` holds the episodes that may
@@ -514,7 +532,7 @@ impl Families {
     pub(super) fn restore(&mut self, mut family: Family, part: Course, model: &Model) -> Slot {
         let onset = onset(&family.head, family.starts_at, model);
         (family.onset_from, family.onset_to) = (onset.from, onset.to);
-        let place = self.place(FamilyKey::clone(&family.key));
+        let KeyPlace { place, .. } = self.place(FamilyKey::clone(&family.key));
         let slot = self.open(place, family, &model.catalog);
         self.touched.remove(&slot);
         self.renewed.remove(&slot);

@@ -10,7 +10,7 @@ use super::{
     Incident, IncidentId, State,
     candidate::Changes,
     course::{Course, Span},
-    family::{Families, Family, FamilyKey, Head, Slot},
+    family::{Families, Family, FamilyKey, Head, KeyPlace, Slot},
     feedback::Said,
     grouping::{Stories, Story},
     hazard::Ground,
@@ -71,16 +71,21 @@ impl Fold {
         self.changes.absorb(report, id);
     }
 
-    /// Puts the new episodes of one alert in the place of its old ones; `head` tells what is to be
-    /// told of an episode that begins a family.
+    /// The place of a family's key, for as long as the fold lives.
+    pub fn place(&mut self, key: FamilyKey) -> KeyPlace {
+        self.families.place(key)
+    }
+
+    /// Puts the new episodes of one alert of this key in the place of its old ones; `head` tells what
+    /// is to be told of an episode that begins a family.
     pub fn alert(
         &mut self,
         model: &Model,
-        key: FamilyKey,
+        place: KeyPlace,
         episodes: (&[Span], &[Span]),
         head: &dyn Fn(&Span) -> Head,
     ) {
-        self.families.replace(key, episodes, head, model);
+        self.families.replace(place, episodes, head, model);
     }
 
     /// Takes in what somebody said of a change and an incident.

@@ -34,7 +34,7 @@ pub use self::{
         IncidentId, Outage, State, Suspect, Term, Told,
     },
     course::{Covered, Span},
-    family::{Family, FamilyKey, FamilyRef, Head, family_id},
+    family::{Family, FamilyKey, FamilyRef, Head, KeyPlace, family_id},
     fold::{Fold, Kept, News, Part},
     model::{Model, Settings},
     window::Window,

@@ -70,7 +70,8 @@ impl Window {
         }
         let new = Span::all(&alert.firings, &identity, self.from);
         let head = |span: &Span| alert.head(model, span);
-        self.fold.alert(model, alert.key.clone(), (&old, &new), &head);
+        let place = self.fold.place(alert.key.clone());
+        self.fold.alert(model, place, (&old, &new), &head);
     }
 
     /// What is different since it was asked last. The incidents are as of no time yet.

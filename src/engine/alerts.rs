@@ -3,7 +3,7 @@
 //! Those of late are held in memory, all are in the state, and filters say of most that come that
 //! they were never there. So memory stays flat, and a storm of new alerts does not ask the disk.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use fnv::FnvBuildHasher;
 
@@ -17,9 +17,6 @@ use crate::{
 /// So many alerts are held in memory; when there are twice as many, the older half goes.
 const RECENT_MAX: usize = 1 << 16;
 
-/// So many keys' hashes are kept.
-const REFS_MAX: usize = 1 << 14;
-
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;
 
@@ -30,6 +27,8 @@ struct Alert {
     firings: Firings,
     /// There may be older firings in the state.
     partial: bool,
+    /// It differs from what is written.
+    touched: bool,
 }
 
 #[expect(
@@ -45,10 +44,9 @@ pub(super) struct Alerts {
     /// Alerts that began before this may be known to the filters alone.
     recent_from: Time,
     seen: Filters,
-    /// What stands for the keys that came by lately.
-    refs: BTreeMap<FamilyKey, FamilyRef>,
-    /// What differs from what is written.
-    touched: HashSet<EventId, FnvBuildHasher>,
+    /// The alerts that are touched, as they came: mostly in the order of time, in which they are
+    /// written.
+    touched: Vec<EventId>,
     /// What began before is dropped: it is not read any more.
     held_from: Option<Time>,
 }
@@ -99,8 +97,8 @@ impl Alerts {
         fold: &mut Fold,
     ) -> Result<(), StoreError> {
         let identity = model.mapping.identity_id(&report.labels);
-        let key = FamilyKey::of(&report.labels, &model.mapping);
-        let family = self.family(&key);
+        let place = fold.place(FamilyKey::of(&report.labels, &model.mapping));
+        let family = place.family;
         let held = self.recent.get(&identity);
         if held.map_or_else(|| self.seen.may_hold(&identity), |alert| alert.partial) {
             let all = (Time::MIN_UTC, Time::MAX_UTC);
@@ -111,8 +109,8 @@ impl Alerts {
         let alert = self.recent.entry(identity).or_default();
         (alert.family, alert.partial) = (family, false);
         let old = Span::all(&alert.firings, &identity, kept.from);
-        if alert.firings.absorb(report, id) {
-            self.touched.insert(identity);
+        if alert.firings.absorb(report, id) && !std::mem::replace(&mut alert.touched, true) {
+            self.touched.push(identity);
         }
         if report.starts_at < self.recent_from {
             // It would not be read again at the next start.
@@ -122,26 +120,13 @@ impl Alerts {
         let mut failed = None;
         let head = |span: &Span| head(span, (id, report), &alert.firings, model, kept);
         let told = std::cell::RefCell::new(&mut failed);
-        fold.alert(model, key, (&old, &new), &|span| {
+        fold.alert(model, place, (&old, &new), &|span| {
             head(span).unwrap_or_else(|error| {
                 **told.borrow_mut() = Some(error);
                 Head::default()
             })
         });
         failed.map_or(Ok(()), Err)
-    }
-
-    /// What stands for a key: a hash, which is not made again for each alert of a storm.
-    fn family(&mut self, key: &FamilyKey) -> FamilyRef {
-        if let Some(family) = self.refs.get(key) {
-            return *family;
-        }
-        if self.refs.len() >= REFS_MAX {
-            self.refs.clear();
-        }
-        let family = FamilyRef::of(key);
-        self.refs.insert(key.clone(), family);
-        family
     }
 
     /// Tells the fold of all episodes of the keys of which it forgot too much.
@@ -199,7 +184,8 @@ impl Alerts {
     pub(super) fn take_unwritten(&mut self) -> (Vec<FiringRow>, Vec<Seen>) {
         let mut rows = Vec::new();
         for identity in std::mem::take(&mut self.touched) {
-            if let Some(alert) = self.recent.get(&identity) {
+            if let Some(alert) = self.recent.get_mut(&identity) {
+                alert.touched = false;
                 rows.extend(alert.rows(identity));
             }
         }

@@ -139,7 +139,10 @@ impl Matcher {
     pub(super) fn expression(&self) -> Option<&str> {
         match &self.test {
             Test::Regex(regex) => {
-                (self.op.positive() && !regex.is_match("")).then_some(regex.as_str())
+                // What an expression makes for itself at the first question stays with it: a copy is
+                // asked, since most are never asked again.
+                let asked = Regex::clone(regex);
+                (self.op.positive() && !asked.is_match("")).then_some(regex.as_str())
             }
             Test::OneOf(_) => None,
         }
