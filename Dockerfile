@@ -11,6 +11,7 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock askama.toml ./
+COPY .cargo .cargo
 COPY src src
 # The program carries these within itself, too.
 COPY config config

@@ -6,13 +6,11 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use regex::{Regex, RegexBuilder};
-
-use super::lexer::{self, Lexer};
+use super::{
+    expression::Expression,
+    lexer::{self, Lexer},
+};
 use crate::event::Labels;
-
-/// A compiled expression takes at most so much memory: room for a list of some hundreds of names.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// What makes up an expression that is more than a list of names.
 const META: [char; 13] = ['\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$'];
@@ -62,14 +60,14 @@ enum Test {
     /// can be indexed.
     OneOf(BTreeSet<String>),
     /// To match as a whole.
-    Regex(Arc<Regex>),
+    Expression(Arc<Expression>),
 }
 
 impl Test {
     fn holds(&self, value: &str) -> bool {
         match self {
             Self::OneOf(values) => values.contains(value),
-            Self::Regex(regex) => regex.is_match(value),
+            Self::Expression(expression) => expression.is_match(value),
         }
     }
 }
@@ -93,7 +91,7 @@ impl Matcher {
             Op::Like | Op::NotLike if !value.contains(META) => {
                 Test::OneOf(value.split('|').map(str::to_owned).collect())
             }
-            Op::Like | Op::NotLike => Test::Regex(Arc::new(anchored(&value)?)),
+            Op::Like | Op::NotLike => Test::Expression(Arc::new(Expression::new(&value)?)),
         };
         Ok(Self { name, op, value, test })
     }
@@ -124,7 +122,7 @@ impl Matcher {
     pub fn named(&self) -> Option<&BTreeSet<String>> {
         match &self.test {
             Test::OneOf(values) => Some(values),
-            Test::Regex(_) => None,
+            Test::Expression(_) => None,
         }
     }
 
@@ -138,41 +136,13 @@ impl Matcher {
     /// end, where it has one and an absent label does not meet it.
     pub(super) fn expression(&self) -> Option<&str> {
         match &self.test {
-            Test::Regex(regex) => {
-                // What an expression makes for itself at the first question stays with it: a copy is
-                // asked, since most are never asked again.
-                let asked = Regex::clone(regex);
-                (self.op.positive() && !asked.is_match("")).then_some(regex.as_str())
+            Test::Expression(expression) => {
+                let must = self.op.positive() && !expression.meets_empty();
+                must.then_some(expression.anchored())
             }
             Test::OneOf(_) => None,
         }
     }
-}
-
-/// The expression over a whole value, exactly as Alertmanager compiles it.
-fn anchored(source: &str) -> Result<Regex, String> {
-    let build = |expression: &str| {
-        RegexBuilder::new(expression)
-            .size_limit(REGEX_BYTES_MAX)
-            .dfa_size_limit(REGEX_BYTES_MAX)
-            .build()
-            .map_err(|error| say_regex_error(source, &error))
-    };
-    // Alone first: `a)|(b` is balanced only by the brackets around it, and would not be anchored.
-    build(source)?;
-    build(&format!("^(?:{source})$"))
-}
-
-fn say_regex_error(source: &str, error: &regex::Error) -> String {
-    if let regex::Error::CompiledTooBig(limit) = error {
-        return format!(
-            "the regular expression {source:?} is too big: compiled it takes more than {limit} bytes"
-        );
-    }
-    // The message proper stands on the last line, under a picture of the expression.
-    let picture = error.to_string();
-    let reason = picture.lines().last().unwrap_or_default().trim_start_matches("error: ");
-    format!("{source:?} is not a regular expression: {reason}")
 }
 
 impl fmt::Display for Matcher {

@@ -24,6 +24,7 @@
 //! most = "20m"
 //! ```
 
+mod expression;
 mod index;
 mod lexer;
 mod matcher;

@@ -26,9 +26,12 @@ pub(super) struct Schema {
     /// So many KiB of its pages the writer holds: what a large transaction touches should fit, or
     /// it is written twice.
     pub(super) cache_kib: i32,
-    /// After so many pages what was committed is moved from the write-ahead log into the file: the
-    /// more, the less often a page that many commits touch.
-    pub(super) checkpoint_pages: i32,
+    /// How large the pages of a new file are: the larger, the less is written around each row of a
+    /// batch, and the more for a row that stands alone.
+    pub(super) page_kib: i32,
+    /// When so much is in the write-ahead log it is copied into the file: the more, the less often a
+    /// page that many commits touch.
+    pub(super) ahead_kib: i32,
 }
 
 /// A file that is open for writing, by nobody else.
@@ -116,6 +119,8 @@ impl Schema {
     }
 
     fn prepare(&self, connection: &Connection) -> rusqlite::Result<()> {
+        // A file that is there keeps its pages as they are.
+        connection.pragma_update(None, "page_size", self.page_kib << 10)?;
         // Where a file system cannot do it the old mode stays: slower, and as safe.
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -125,7 +130,9 @@ impl Schema {
         connection.pragma_update(None, "synchronous", self.synchronous)?;
         // Negative: in KiB, not in pages.
         connection.pragma_update(None, "cache_size", -self.cache_kib)?;
-        connection.pragma_update(None, "wal_autocheckpoint", self.checkpoint_pages)?;
+        let page: i32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let page_kib = (page >> 10).max(1);
+        connection.pragma_update(None, "wal_autocheckpoint", self.ahead_kib / page_kib)?;
         // A burst leaves no more than this behind it on disk.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)
     }

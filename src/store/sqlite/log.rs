@@ -37,7 +37,9 @@ pub(super) const SCHEMA: Schema = Schema {
     ],
     synchronous: "EXTRA",
     cache_kib: 4 << 10,
-    checkpoint_pages: 4_096,
+    // Whole batches are added at the end.
+    page_kib: 16,
+    ahead_kib: 16 << 10,
 };
 
 /// The log of one machine, in `log.db`. Dropping it waits until all that was queued is written.

@@ -36,7 +36,8 @@ pub(super) const SCHEMA: Schema = Schema {
     ],
     synchronous: "FULL",
     cache_kib: 2 << 10,
-    checkpoint_pages: 1_000,
+    page_kib: 4,
+    ahead_kib: 4 << 10,
 };
 
 /// So many notices wait at most. A receiver that is away for a day of incidents finds the newest.

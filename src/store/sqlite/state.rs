@@ -41,7 +41,8 @@ pub(super) const SCHEMA: Schema = Schema {
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.
     cache_kib: 16 << 10,
-    checkpoint_pages: 16_384,
+    page_kib: 8,
+    ahead_kib: 64 << 10,
 };
 
 /// The state of one machine, in `state.db`.

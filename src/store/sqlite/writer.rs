@@ -284,9 +284,6 @@ fn settle(
     outcome
 }
 
-/// Pages of a write-ahead log that is long; SQLite's own measure.
-const AHEAD_PAGES: i32 = 1000;
-
 /// The log's file, to be written.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -294,8 +291,10 @@ pub(super) struct Ledger {
     /// How far behind the newest an event is late, in microseconds.
     horizon: i64,
     end: i64,
-    /// So many pages are in the write-ahead log.
+    /// So many pages are in the write-ahead log, ...
     ahead: Arc<AtomicI32>,
+    /// ... which is copied into the file when there are so many.
+    ahead_max: i32,
 }
 
 /// Where the log ends.
@@ -312,6 +311,9 @@ struct Head {
 impl Ledger {
     /// The ledger in this file.
     pub(super) fn new(mut database: Database, horizon: i64) -> Result<Self, StoreError> {
+        // What SQLite would go by, if it did so by itself.
+        let connection = &database.connection;
+        let ahead_max = connection.pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0));
         let ahead = Arc::new(AtomicI32::new(0));
         let counted = Arc::clone(&ahead);
         let count = move |_: &mut Wal, pages| {
@@ -319,15 +321,18 @@ impl Ledger {
             Ok(())
         };
         let head = database.connection.wal_hook(Some(count));
-        match head.and_then(|()| Head::read(&database.connection)) {
-            Ok(head) => Ok(Self { database, horizon, end: head.seq, ahead }),
+        let read = head.and_then(|()| Ok((Head::read(&database.connection)?, ahead_max?)));
+        match read {
+            Ok((head, ahead_max)) => {
+                Ok(Self { database, horizon, end: head.seq, ahead, ahead_max })
+            }
             Err(error) => Err(Failure::from(error).at(&database.path)),
         }
     }
 
     /// Copies a write-ahead log that has become long into the file.
     fn tidy(&self) -> Result<(), StoreError> {
-        if self.ahead.load(Ordering::Relaxed) < AHEAD_PAGES {
+        if self.ahead.load(Ordering::Relaxed) < self.ahead_max {
             return Ok(());
         }
         let tidied =

@@ -1,0 +1,68 @@
+//! Regular expressions over a whole value, compiled once they are asked.
+//!
+//! Of the hundreds in a pack of rules an installation asks few, and one over a list of names takes a
+//! hundred kilobytes.
+
+use std::sync::OnceLock;
+
+use regex::{Regex, RegexBuilder};
+
+/// A compiled expression takes at most so much memory: room for a list of some hundreds of names.
+const BYTES_MAX: usize = 1 << 20;
+
+/// An expression that a value must match from the beginning to the end, exactly as in Alertmanager.
+#[derive(Debug)]
+pub(super) struct Expression {
+    /// With its anchors.
+    anchored: String,
+    meets_empty: bool,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Expression {
+    /// The expression that is written so.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub(super) fn new(source: &str) -> Result<Self, String> {
+        let say = |error| say_error(source, &error);
+        // Alone first: `a)|(b` is balanced only by the brackets around it, and would not be anchored.
+        compile(source).map_err(say)?;
+        let anchored = format!("^(?:{source})$");
+        let meets_empty = compile(&anchored).map_err(say)?.is_match("");
+        Ok(Self { anchored, meets_empty, compiled: OnceLock::new() })
+    }
+
+    /// With its anchors, as it is compiled.
+    pub(super) fn anchored(&self) -> &str {
+        &self.anchored
+    }
+
+    /// Whether the empty value matches.
+    pub(super) fn meets_empty(&self) -> bool {
+        self.meets_empty
+    }
+
+    /// Whether a value matches.
+    pub(super) fn is_match(&self, value: &str) -> bool {
+        // It could be compiled once, so it can be again.
+        let compiled = self.compiled.get_or_init(|| compile(&self.anchored).ok());
+        compiled.as_ref().is_some_and(|regex| regex.is_match(value))
+    }
+}
+
+fn compile(expression: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(expression).size_limit(BYTES_MAX).dfa_size_limit(BYTES_MAX).build()
+}
+
+fn say_error(source: &str, error: &regex::Error) -> String {
+    if let regex::Error::CompiledTooBig(limit) = error {
+        return format!(
+            "the regular expression {source:?} is too big: compiled it takes more than {limit} bytes"
+        );
+    }
+    // The message proper stands on the last line, under a picture of the expression.
+    let picture = error.to_string();
+    let reason = picture.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("{source:?} is not a regular expression: {reason}")
+}
