@@ -512,20 +512,21 @@ impl Families {
 
     /// When it fired: what has ended, and since when it fires now.
     pub(super) fn stretches(&self, slot: Slot) -> (Vec<Covered>, Option<(Time, Option<Time>)>) {
-        let part = self.part(slot).unwrap_or_default();
+        let (_, part) = self.part(slot).unwrap_or_default();
         (part.ended().to_vec(), part.firing())
     }
 
-    /// The part of its key's course that is this family's.
-    pub(super) fn part(&self, slot: Slot) -> Option<Course> {
+    /// What stands for its key, and the part of the key's course that is this family's.
+    pub(super) fn part(&self, slot: Slot) -> Option<(FamilyRef, Course)> {
         let Held { place, family, .. } = self.held(slot)?;
         let known = self.known.get(*place)?;
-        Some(known.course.part(&Run {
+        let part = known.course.part(&Run {
             from: family.starts_at,
             to: family.ends_at,
             expected: family.expected,
             episodes: family.episodes,
-        }))
+        });
+        Some((known.family, part))
     }
 
     /// Takes in a family that was kept, with its part of the course; those of one key by start.

@@ -10,7 +10,7 @@ use super::{
     Incident, IncidentId, State,
     candidate::Changes,
     course::{Course, Span},
-    family::{Families, Family, FamilyKey, Head, KeyPlace, Slot},
+    family::{Families, Family, FamilyKey, FamilyRef, Head, KeyPlace, Slot},
     feedback::Said,
     grouping::{Stories, Story},
     hazard::Ground,
@@ -52,6 +52,8 @@ pub struct News {
 pub struct Kept {
     /// The family.
     pub family: Family,
+    /// What stands for its key.
+    pub key: FamilyRef,
     /// When its alerts fired.
     pub part: Part,
     /// The incident that it belongs to.
@@ -116,7 +118,7 @@ impl Fold {
 
     /// Takes in a family that was kept; those of one key by start.
     pub fn restore_family(&mut self, model: &Model, kept: Kept) {
-        let Kept { family, part, incident, renewed: _ } = kept;
+        let Kept { family, part, incident, key: _, renewed: _ } = kept;
         let slot = self.families.restore(family, part.0, model);
         incident.map(|incident| self.holders.insert(slot, incident));
     }
@@ -203,8 +205,9 @@ impl Fold {
         self.told = told;
         for slot in touched {
             match (self.families.get(slot), self.families.part(slot)) {
-                (Some(family), Some(part)) => news.families.push(Kept {
+                (Some(family), Some((key, part))) => news.families.push(Kept {
                     family: family.clone(),
+                    key,
                     part: Part(part),
                     incident: self.holders.get(&slot).cloned(),
                     renewed: self.families.renewed.contains(&slot),

@@ -69,6 +69,9 @@ fn hex(digit: Option<u8>) -> Result<u8, ()> {
     u8::try_from(value).map_err(drop)
 }
 
+/// Where a source posts and others read.
+const READ_TOO: [&str; 2] = ["/api/v1/changes", "/api/v1/alerts"];
+
 /// Matches every path; one that stands for nothing is [`Target::Unknown`].
 pub(super) fn target() -> BoxedFilter<(Target,)> {
     let incidents = warp::path!("api" / "v1" / "incidents" / ..).and(
@@ -118,12 +121,14 @@ pub(super) fn target() -> BoxedFilter<(Target,)> {
         .or(warp::path!("-" / "reload").map(|| Target::Reload))
         .unify();
     let sources = warp::path::full().and_then(|path: FullPath| async move {
-        let addressed = Source::addressed(path.as_str());
+        let path = Some(path.as_str()).filter(|path| !READ_TOO.contains(path));
+        let addressed = path.and_then(Source::addressed);
         addressed.map(|(source, _)| Target::Source(source)).ok_or_else(warp::reject::not_found)
     });
-    events
+    // What is posted comes first: a storm passes by here.
+    sources
         .boxed()
-        .or(sources.boxed())
+        .or(events.boxed())
         .unify()
         .or(warp::path!("webhooks" / Id).map(Target::Own).boxed())
         .unify()

@@ -99,6 +99,7 @@ impl Scene {
                 expected: false,
                 episodes: 1,
             },
+            key: FamilyRef::of(&key),
             part: Part::default(),
             incident: Some(incident.id.clone()),
             renewed: true,

@@ -341,13 +341,14 @@ impl State for SqliteState {
 
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
         let sql = format!(
-            "SELECT starts_at, id, {FAMILY}, part, incident FROM family \
+            "SELECT starts_at, id, key, {FAMILY}, part, incident FROM family \
              WHERE starts_at >= ?1 ORDER BY starts_at, id"
         );
         self.all(&sql, [micros(from)], |row| {
             let id: String = row.get(1)?;
             Ok(Kept {
                 family: family(row, &id)?,
+                key: FamilyRef(row.get("key")?),
                 part: parse(row.get_ref("part")?, || id.clone())?,
                 incident: row.get::<_, Option<String>>("incident")?.map(IncidentId),
                 renewed: false,
@@ -566,17 +567,22 @@ fn put_change(
 }
 
 fn put_family(connection: &Connection, kept: &Kept) -> Result<(), Failure> {
-    let Kept { family, part, incident, renewed } = kept;
-    let key = FamilyRef::of(&family.key);
-    let id = family_id(key, family.starts_at);
+    let Kept { family, key, part, incident, renewed } = kept;
+    let id = family_id(*key, family.starts_at);
     let ends_at = family.ends_at.map(micros);
     let episodes = limit_of(family.episodes);
     let incident = incident.as_ref().map(|incident| &incident.0);
+    let part = json(part)?;
     if !renewed {
-        let sql = "UPDATE family SET ends_at = ?2, expected = ?3, episodes = ?4, incident = ?5, \
-                   part = ?6 WHERE id = ?1";
-        let row = (&id, ends_at, family.expected, episodes, incident, json(part)?);
-        connection.prepare_cached(sql)?.execute(row)?;
+        // In a storm a family mostly has more episodes and nothing else: no index needs to know.
+        let sql = "UPDATE family SET episodes = ?4, part = ?6 \
+                   WHERE id = ?1 AND ends_at IS ?2 AND expected = ?3 AND incident IS ?5";
+        let row = (&id, ends_at, family.expected, episodes, incident, &part);
+        if connection.prepare_cached(sql)?.execute(row)? == 0 {
+            let sql = "UPDATE family SET ends_at = ?2, expected = ?3, episodes = ?4, \
+                       incident = ?5, part = ?6 WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute(row)?;
+        }
         return Ok(());
     }
     let mut upsert = connection.prepare_cached(
@@ -594,7 +600,7 @@ fn put_family(connection: &Connection, kept: &Kept) -> Result<(), Failure> {
         family.expected,
         episodes,
         incident,
-        json(part)?,
+        part,
         json(family)?,
     ))?;
     Ok(())

@@ -230,9 +230,10 @@ impl World {
         holder: impl Fn(usize) -> Option<IncidentId>,
         notes: Vec<(EventId, Note)>,
     ) -> Self {
-        let kept = |(n, family)| {
+        let kept = |(n, family): (usize, Family)| {
             let incident = holder(n);
-            Kept { family, part: Part::default(), incident, renewed: true }
+            let key = FamilyRef::of(&family.key);
+            Kept { family, key, part: Part::default(), incident, renewed: true }
         };
         let families: Vec<_> = alerts.families().into_iter().enumerate().map(kept).collect();
         let held = |(episode, key): &(Episode, FamilyKey)| {

@@ -1,6 +1,6 @@
 //! A post as it came, before anything of it is understood.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use crate::event::Time;
 
@@ -25,14 +25,16 @@ impl<'a> Post<'a> {
     }
 }
 
-/// Headers that say something; their names are compared in small letters.
+/// Headers that say something, sorted; their names are in small letters.
 #[derive(Clone, Default)]
-pub struct Headers(BTreeMap<String, String>);
+pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
     /// The value of a header. An empty one says nothing.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        // Of a name that is there twice the last counts.
+        let held = self.0.iter().rfind(|(held, _)| held == name);
+        held.map(|(_, value)| value.as_str())
     }
 
     /// The headers whose names begin so, less that beginning.
@@ -46,17 +48,23 @@ impl Headers {
 
 impl<N: AsRef<str>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        let lowered = headers.into_iter().map(|(name, value)| {
-            let value: String = value.into();
-            (name.as_ref().to_ascii_lowercase(), value.trim().to_owned())
-        });
-        Self(lowered.filter(|(_, value)| !value.is_empty()).collect())
+        let mut said = Vec::new();
+        for (name, value) in headers {
+            let mut value: String = value.into();
+            value.truncate(value.trim_end().len());
+            value.drain(..value.len() - value.trim_start().len());
+            if !value.is_empty() {
+                said.push((name.as_ref().to_ascii_lowercase(), value));
+            }
+        }
+        said.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self(said)
     }
 }
 
 impl fmt::Debug for Headers {
     /// Names only: among the values are tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
