@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
     sync::Arc,
 };
 
@@ -243,7 +243,7 @@ impl Spot {
 }
 
 /// What stands for a value in a spot.
-pub(super) fn hash(value: &str) -> u64 {
+pub(super) fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -276,16 +276,12 @@ struct Held {
     spot: Spot,
 }
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "a storm asks it for each alert; it is never gone through"
-)]
-type Places = std::collections::HashMap<Arc<FamilyKey>, usize, BuildHasherDefault<DefaultHasher>>;
-
 /// All families, as they grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
-    places: Places,
+    /// The places of the keys, by their hashes: a storm asks for each alert, and numbers are compared
+    /// faster than names. Of keys with one hash the next has the next number.
+    places: BTreeMap<u64, usize>,
     known: Vec<Known>,
     /// In boxes, since little is to be left of one that is no longer there: where reports come in no
     /// order, families begin anew again and again.
@@ -348,15 +344,27 @@ impl Families {
 
     /// The key's place, which it is given when it is asked for first.
     pub(super) fn place(&mut self, key: FamilyKey) -> KeyPlace {
-        if let Some(place) = self.places.get(&key).copied() {
-            let family = self.known.get(place).map(|known| known.family).unwrap_or_default();
-            return KeyPlace { place, family };
-        }
+        let number = match self.find(&key) {
+            Ok((place, known)) => return KeyPlace { place, family: known.family },
+            Err(number) => number,
+        };
         let (place, family) = (self.known.len(), FamilyRef::of(&key));
+        self.places.insert(number, place);
         let key = Arc::new(key);
-        self.places.insert(Arc::clone(&key), place);
         self.known.push(Known { key, family, course: Course::default(), families: Vec::new() });
         KeyPlace { place, family }
+    }
+
+    /// The place of a key and what is known of it; else the number under which it is to be placed.
+    fn find(&self, key: &FamilyKey) -> Result<(usize, &Known), u64> {
+        let mut number = hash(key);
+        while let Some(place) = self.places.get(&number) {
+            match self.known.get(*place) {
+                Some(known) if *known.key == *key => return Ok((*place, known)),
+                Some(_) | None => number = number.wrapping_add(1),
+            }
+        }
+        Err(number)
     }
 
     /// Makes the key's families those that its course tells of. `new` holds the episodes that may
@@ -505,7 +513,7 @@ impl Families {
 
     /// The family of a key that an episode with this start is in.
     pub(super) fn holding(&self, key: &FamilyKey, starts_at: Time) -> Option<Slot> {
-        let known = self.known.get(*self.places.get(key)?)?;
+        let (_, known) = self.find(key).ok()?;
         let begun = |slot: &&Slot| self.get(**slot).is_some_and(|one| one.starts_at <= starts_at);
         known.families.iter().rev().find(begun).copied()
     }
@@ -563,3 +571,21 @@ impl Families {
 }
 
 const WEEK_HOURS: f64 = 168.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_hash_have_places_of_their_own() {
+        let key = |name: &str| FamilyKey { alertname: name.to_owned(), ..FamilyKey::default() };
+        let mut families = Families::default();
+        let one = families.place(key("One")).place;
+        families.places.insert(hash(&key("Other")), one);
+        let other = families.place(key("Other"));
+        assert_ne!(one, other.place);
+        assert_eq!(other.family, FamilyRef::of(&key("Other")));
+        assert_eq!(families.place(key("Other")).place, other.place);
+        assert_eq!(families.place(key("One")).place, one);
+    }
+}

@@ -49,9 +49,10 @@ fn a_push_to_the_branch_is_a_change_and_one_to_another_is_not() {
     let server = server.to_str().unwrap();
     git(&work, &url, &["push", "-q", server, "main:topic"]);
     let told = git(&work, &url, &["push", "-q", server, "main"]);
-    assert!(told.contains("seq "), "{told}");
+    let said = told.split_whitespace().skip_while(|word| *word != "seq").nth(1);
+    let seq = said.unwrap_or_else(|| panic!("{told}"));
 
-    let changes = daemon.get("/api/v1/changes");
+    let changes = daemon.get(&format!("/api/v1/changes?wait_seq={seq}"));
     let changes = changes["changes"].as_array().unwrap();
     assert_eq!(changes.len(), 1, "{changes:#?}");
     assert_eq!(changes[0]["title"], "Raise the limit of the \"basket\"");
