@@ -40,7 +40,7 @@ const TIMELINE_MAX: usize = 1_000;
 /// So many of an incident's alerts are named, ...
 const MEMBERS_MAX: usize = 1_000;
 /// ... and of one that has more, so many: nobody reads them, and of a storm they are far apart.
-const MEMBERS_OF_MORE: usize = 100;
+const MEMBERS_OF_MORE: usize = 20;
 
 /// What one answer is read from, and the time that it is as of.
 pub(super) struct Moment<'a> {

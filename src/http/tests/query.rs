@@ -242,6 +242,28 @@ async fn an_incident_is_found_by_the_key_of_its_alert() {
 }
 
 #[tokio::test]
+async fn of_an_incident_with_very_many_alerts_the_first_are_named() {
+    for (count, named) in [(1_000, 1_000), (1_001, 20)] {
+        let daemon = Daemon::start();
+        let (row, kept) = rows();
+        let nth = |n: usize| FiringRow {
+            identity: EventId::of(&n),
+            starts_at: row.starts_at + TimeDelta::seconds(n.try_into().unwrap()),
+            ..row.clone()
+        };
+        let firings: Vec<_> = (0..count).map(nth).collect();
+        let told: Vec<_> = firings.iter().take(named).map(FiringRow::id).collect();
+        let incidents = vec![Incident { alert_count: count, ..incident() }];
+        let families = vec![kept];
+        let batch = StateBatch { incidents, families, firings, ..StateBatch::default() };
+        daemon.state.commit(&batch).unwrap();
+        let one = daemon.get("/api/v1/incidents/inc_1").await.ok();
+        assert_eq!(one["incident"]["alert_count"], count);
+        assert_eq!(one["incident"]["alerts"], json!(told));
+    }
+}
+
+#[tokio::test]
 async fn a_note_that_names_an_alert_is_told_in_the_alerts_incident() {
     let (daemon, told) = with_incident().await;
     let mut later = incident();
