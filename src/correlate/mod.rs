@@ -4,6 +4,7 @@
 //! story is judged: every change set competes with "no recorded change" to have caused it.
 
 mod answer;
+mod bond;
 mod candidate;
 mod course;
 mod dormant;
