@@ -163,6 +163,20 @@ impl Catalog {
         if user == used {
             return Some(0);
         }
+        self.reach(user)?.get(&used).copied()
+    }
+
+    /// The services that a service stands on, as far as [`HOPS_MAX`], in the order of names.
+    pub fn below(&self, user: &str) -> impl Iterator<Item = &str> {
+        let reach = self.place(user).and_then(|user| self.reach(user));
+        let names = self.services.keys().enumerate();
+        let below =
+            names.filter(move |(place, _)| reach.is_some_and(|all| all.contains_key(place)));
+        below.map(|(_, name)| name.as_str()).filter(move |name| *name != user)
+    }
+
+    /// What the service at a place stands on, and how far away.
+    fn reach(&self, user: Place) -> Option<&BTreeMap<Place, usize>> {
         let reach = self.reach.get(user)?.get_or_init(|| {
             let mut reach = BTreeMap::new();
             walk(user, &self.used, |place, hops| {
@@ -173,7 +187,7 @@ impl Catalog {
             });
             reach
         });
-        reach.get(&used).copied()
+        Some(reach)
     }
 
     /// Whether the service is something that many others stand on: its tier says so, `platform` or

@@ -22,6 +22,8 @@ fn the_shortest_way_counts() {
     assert_eq!(catalog.hops("web", "dns"), Some(1));
     assert_eq!(catalog.hops("web", "disk"), Some(3));
     assert_eq!(catalog.hops("disk", "web"), None, "dependencies lead one way");
+    assert_eq!(catalog.below("web").collect::<Vec<_>>(), ["api", "db", "disk", "dns"]);
+    assert_eq!(catalog.below("disk").count() + catalog.below("unheard-of").count(), 0);
     assert_eq!(catalog.hops("web", "unheard-of"), None);
     assert_eq!(catalog.hops("unheard-of", "unheard-of"), Some(0), "same is same");
 }

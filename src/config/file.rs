@@ -48,6 +48,10 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let mapping = read_labels(root.section("labels"));
     let settings = read_settings(&mut root);
     store.retention = check_retention(&document, retention, &settings);
+    let settings = match store.retention {
+        Some(retention) => settings.within(retention),
+        None => settings,
+    };
     let mut notify = read_notify(root.section("notify"), base);
     notify.grafana = read_grafana(root.section("grafana"), base);
     notify.trackers = read_trackers(root.section("actions"), base);
@@ -334,6 +338,7 @@ fn read_settings(root: &mut Section<'_>) -> Settings {
     let mut section = root.section("correlation");
     let durations = [
         ("look_back", &mut settings.look_back),
+        ("dormant", &mut settings.dormant),
         ("horizon", &mut settings.horizon),
         ("quiet", &mut settings.quiet),
         ("span", &mut settings.span),

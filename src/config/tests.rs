@@ -60,6 +60,18 @@ fn a_retention_that_is_shorter_than_what_answers_need_is_a_problem_at_its_place(
 }
 
 #[test]
+fn what_lies_dormant_is_looked_for_no_further_than_events_are_held() {
+    let dormant = |text| load(text, &[]).unwrap().model.settings.dormant;
+    assert_eq!(dormant(""), TimeDelta::days(45));
+    assert_eq!(dormant("[store]\nretention = \"30d\"\n"), TimeDelta::days(23));
+    assert_eq!(dormant("[store]\nretention = \"10d\"\n"), TimeDelta::days(3));
+    let long = "[correlation]\ndormant = \"200d\"\n";
+    assert_eq!(dormant(long), TimeDelta::days(83));
+    let kept = format!("{long}[store]\nretention = \"0\"\n");
+    assert_eq!(load(&kept, &[]).unwrap().model.settings.dormant, TimeDelta::days(200));
+}
+
+#[test]
 fn retention_is_a_quarter_or_what_answers_need_or_for_ever() {
     let retention = |text| load(text, &[]).unwrap().store.retention;
     assert_eq!(retention(""), Some(TimeDelta::days(90)));

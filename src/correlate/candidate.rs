@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::{
+    dormant::{Asleep, ByService, Past},
     kernel::SKEW,
     model::Model,
     scope::is_ground,
@@ -98,6 +99,12 @@ pub(super) struct Changes {
     said: BTreeMap<Word, Vec<Time>>,
     /// The changes that do the same thing, by start.
     alike: Vec<Vec<Slot>>,
+    /// Those that may lie dormant or wake such, by what they are made to.
+    pub(super) by_service: ByService,
+    /// What lies dormant since before the window.
+    pub(super) asleep: Asleep,
+    /// What was reported before the window of changes that had not ended by then.
+    unended: BTreeMap<ChangeId, ChangeHistory>,
     /// What was reported on since it was settled.
     unsettled: BTreeSet<Slot>,
     /// What is new or different since it was told last.
@@ -145,6 +152,12 @@ fn number_of<T: Ord>(numbers: &mut BTreeMap<T, usize>, thing: T) -> usize {
 }
 
 impl Changes {
+    /// None, after this past.
+    pub(super) fn after(past: Past, model: &Model) -> Self {
+        let (unended, asleep) = past.settle(model);
+        Self { unended, asleep, ..Self::default() }
+    }
+
     /// Takes in one report.
     pub(super) fn absorb(&mut self, report: &ChangeReport, id: EventId) {
         let slot = self.slot(&report.id);
@@ -153,19 +166,11 @@ impl Changes {
         }
     }
 
-    /// Takes in all that was reported of one change before.
-    pub(super) fn restore(&mut self, id: &ChangeId, history: &ChangeHistory) {
-        let slot = self.slot(id);
-        if let Some(entry) = self.entries.get_mut(slot) {
-            entry.history.merge(history);
-        }
-    }
-
     fn slot(&mut self, id: &ChangeId) -> Slot {
         let next = self.entries.len();
         let slot = *self.slots.entry(id.clone()).or_insert(next);
         if slot == next {
-            let history = ChangeHistory::default();
+            let history = self.unended.remove(id).unwrap_or_default();
             self.entries.push(Entry { id: id.clone(), history, settled: None });
         }
         self.unsettled.insert(slot);
@@ -188,12 +193,12 @@ impl Changes {
             self.touched.insert(slot);
         }
         if !self.touched.is_empty() {
-            self.arrange();
+            self.arrange(model);
         }
         dirty
     }
 
-    fn arrange(&mut self) {
+    fn arrange(&mut self, model: &Model) {
         let mut order: Vec<_> = self
             .entries
             .iter()
@@ -209,6 +214,9 @@ impl Changes {
             }
             self.alike.get_mut(settled.likeness).into_iter().for_each(|alike| alike.push(*slot));
         }
+        let placed: Vec<_> =
+            order.iter().map(|(settled, _, slot)| (*slot, &settled.change)).collect();
+        self.by_service = ByService::of(&placed, &model.catalog);
         self.order = order.into_iter().map(|(.., slot)| slot).collect();
         self.places = vec![usize::MAX; self.entries.len()];
         for (place, candidate) in self.candidates.iter().enumerate() {

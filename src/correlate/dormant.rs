@@ -1,27 +1,70 @@
 //! What lay dormant until a suspect woke it.
 //!
-//! A file that is read at a start only, a secret that new pods alone mount: it is altered, nothing
-//! happens, and whatever starts the thing anew is blamed days later. That is the suspect, since
-//! without it nothing would have happened then; what it brought into effect is told with it.
+//! A file that is read at a start only, a secret that new pods alone mount, a way through new code that
+//! no setting leads to yet: it is put in place, nothing happens, and what takes it into use is blamed
+//! days or weeks later. That is the suspect, since without it nothing would have happened then; what
+//! it brought into effect is told with it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Contributing,
-    candidate::{Candidate, Slot as ChangeSlot},
+    Contributing, Model,
+    candidate::Candidate,
+    family::{Family, hash as family_hash},
     hazard::Ground,
     learning::SHOWS_WITHIN,
+    scope::is_ground,
 };
 use crate::{
+    catalog::Catalog,
     duration::say_duration,
-    event::{Action, Change, Kind, Time},
+    event::{Action, Change, ChangeHistory, ChangeId, ChangeReport, EventId, Kind, Status, Time},
 };
 
 /// So many are told of one suspect, the latest.
 const TOLD_MAX: usize = 3;
 
-/// Whether what it is made to starts anew by it, and reads its settings then.
-const fn wakes(change: &Change) -> bool {
+/// What was reported of changes before the window: of these only what lies dormant counts, and what
+/// goes on in the window.
+#[derive(Clone, Debug, Default)]
+pub struct Past(BTreeMap<ChangeId, ChangeHistory>);
+
+/// What of that may still be woken, and where to find it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asleep {
+    /// By start.
+    changes: Vec<Change>,
+    by_service: ByService,
+}
+
+/// Changes that wait for something, and those that bring it, by what they are made to. Each is called
+/// by a number of the caller's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ByService {
+    services: BTreeMap<u64, Vec<usize>>,
+    /// Those by which all that stands on a thing starts anew.
+    shaken: Vec<usize>,
+}
+
+/// What takes a change into use that lies dormant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spark {
+    /// The thing starts anew, and reads its settings.
+    Start,
+    /// New code meets a new setting.
+    Setting,
+}
+
+/// Whether it alters what is read and not what runs.
+const fn is_setting(kind: Kind) -> bool {
+    matches!(kind, Kind::Config | Kind::Secret | Kind::Certificate | Kind::Permission)
+}
+
+/// Whether what it is made to starts anew by it.
+const fn starts(change: &Change) -> bool {
     match change.action {
-        Action::Restart | Action::Replace | Action::ScaleUp => true,
+        Action::Restart => true,
+        Action::Replace | Action::ScaleUp => !is_setting(change.kind),
         Action::Create
         | Action::Update
         | Action::Delete
@@ -35,11 +78,40 @@ const fn wakes(change: &Change) -> bool {
     }
 }
 
-/// Whether it is of a kind that what runs may not take in before it starts anew.
-const fn may_sleep(change: &Change) -> bool {
-    let kind =
-        matches!(change.kind, Kind::Config | Kind::Secret | Kind::Certificate | Kind::Permission);
-    kind && !wakes(change)
+/// Whether all that stands on what it is made to starts anew by it.
+fn shakes(change: &Change, catalog: &Catalog) -> bool {
+    let anew = matches!(change.action, Action::Restart | Action::Replace)
+        || matches!(change.kind, Kind::Maintenance);
+    anew && is_ground(change.kind)
+        && change.scope.services().any(|service| catalog.is_substrate(service))
+}
+
+/// Whether it puts code in place.
+const fn releases(change: &Change) -> bool {
+    matches!(change.kind, Kind::Deploy) && matches!(change.action, Action::Create | Action::Update)
+}
+
+/// What it brings to the thing that it is made to.
+const fn brings(change: &Change) -> Option<Spark> {
+    match change.kind {
+        _ if starts(change) => Some(Spark::Start),
+        Kind::Config | Kind::FeatureFlag => Some(Spark::Setting),
+        _ => None,
+    }
+}
+
+/// What it may wait for, before it has any effect.
+const fn waits_for(change: &Change) -> Option<Spark> {
+    match change.kind {
+        _ if releases(change) => Some(Spark::Setting),
+        kind if is_setting(kind) && !starts(change) => Some(Spark::Start),
+        _ => None,
+    }
+}
+
+/// Whether it was done, as far as is known.
+const fn is_in_place(change: &Change) -> bool {
+    !matches!(change.status, Status::Planned | Status::Canceled)
 }
 
 /// When it was done.
@@ -47,29 +119,128 @@ fn done_at(change: &Change) -> Time {
     change.finished_at.unwrap_or(change.started_at)
 }
 
+/// Whether what the one brings reaches what the other was made to.
+fn reaches(one: &Change, other: &Change, catalog: &Catalog) -> bool {
+    is_of_same_thing(one, other) || reaches_from_below(one, other, catalog)
+}
+
+/// Whether the one was made to what the other's thing stands on, or reads.
+fn reaches_from_below(one: &Change, other: &Change, catalog: &Catalog) -> bool {
+    let is_way = |hops: usize| match brings(one) {
+        Some(Spark::Start) => hops > 0 && shakes(one, catalog),
+        Some(Spark::Setting) => hops == 1,
+        None => false,
+    };
+    let mut hops = one
+        .scope
+        .services()
+        .flat_map(|used| other.scope.services().filter_map(|user| catalog.hops(user, used)));
+    hops.any(is_way) && !are_apart(one, other, &["environment", "cluster", "region"])
+}
+
+/// Whether both were made to one service, and not in places that are known to differ.
+fn is_of_same_thing(one: &Change, other: &Change) -> bool {
+    one.scope.labels().share(other.scope.labels(), "service") == Some(true)
+        && !are_apart(one, other, &["environment", "cluster", "region", "namespace"])
+}
+
+fn are_apart(one: &Change, other: &Change, places: &[&str]) -> bool {
+    places.iter().any(|name| one.scope.labels().share(other.scope.labels(), name) == Some(false))
+}
+
+/// Whether the one waited no longer once the other began: it was woken, or other code took its place.
+fn ends_wait(sleeper: &Change, other: &Change, catalog: &Catalog) -> bool {
+    let wakes = brings(other) == waits_for(sleeper) && reaches(other, sleeper, catalog);
+    let replaces = releases(sleeper) && releases(other) && is_of_same_thing(other, sleeper);
+    other.started_at > done_at(sleeper) && (wakes || replaces)
+}
+
+impl Past {
+    /// Takes in one report.
+    pub fn absorb(&mut self, report: &ChangeReport, id: EventId) {
+        self.0.entry(report.id.clone()).or_default().absorb(report, id);
+    }
+
+    /// What had not ended by then, for its end to join, and what may still be woken.
+    pub(super) fn settle(self, model: &Model) -> (BTreeMap<ChangeId, ChangeHistory>, Asleep) {
+        let Self(mut histories) = self;
+        let told = histories.iter().filter_map(|(id, history)| history.change(id, &model.mapping));
+        let mut all: Vec<_> = told.filter(is_in_place).collect();
+        all.sort_by_cached_key(|change| (change.started_at, change.content()));
+        let by_service = ByService::of(&numbered(&all), &model.catalog);
+        let is_over = |sleeper: &Change| {
+            let mut others = by_service.around(sleeper, &model.catalog).filter_map(|n| all.get(n));
+            others.any(|other| ends_wait(sleeper, other, &model.catalog))
+        };
+        let asleep = all.iter().filter(|change| waits_for(change).is_some() && !is_over(change));
+        let changes: Vec<_> = asleep.cloned().collect();
+        histories.retain(|_, history| !history.has_ended());
+        let by_service = ByService::of(&numbered(&changes), &model.catalog);
+        (histories, Asleep { changes, by_service })
+    }
+}
+
+fn numbered(changes: &[Change]) -> Vec<(usize, &Change)> {
+    changes.iter().enumerate().collect()
+}
+
+impl ByService {
+    /// Of these changes, by start.
+    pub(super) fn of(changes: &[(usize, &Change)], catalog: &Catalog) -> Self {
+        let mut all = Self::default();
+        let counts = |change: &Change| {
+            is_in_place(change) && (brings(change).is_some() || waits_for(change).is_some())
+        };
+        for (number, change) in changes.iter().filter(|(_, change)| counts(change)) {
+            for service in change.scope.services() {
+                all.services.entry(family_hash(service)).or_default().push(*number);
+            }
+            if shakes(change, catalog) {
+                all.shaken.push(*number);
+            }
+        }
+        all
+    }
+
+    /// Those that are made to one of these services.
+    fn at(&self, services: &BTreeSet<&str>) -> BTreeSet<usize> {
+        let at = services.iter().filter_map(|one| self.services.get(&family_hash(*one)));
+        at.flatten().copied().collect()
+    }
+
+    /// Those that may end the wait of this one.
+    fn around(&self, sleeper: &Change, catalog: &Catalog) -> impl Iterator<Item = usize> {
+        let used = sleeper.scope.services().filter_map(|service| catalog.services().get(service));
+        let used = used.flat_map(|service| service.depends_on.iter().map(String::as_str));
+        let mut all = self.at(&sleeper.scope.services().chain(used).collect());
+        all.extend(&self.shaken);
+        all.into_iter()
+    }
+}
+
 impl<'a> Ground<'a> {
-    /// What this set may have brought into effect: the latest first.
-    pub(super) fn woken_by(self, set: &Candidate, onset: Time) -> Vec<Contributing> {
+    /// What this set may have brought into effect, in what it was made to, or in what fell sick first
+    /// and what that stands on: the latest first.
+    pub(super) fn woken_by(self, set: &Candidate, first: &'a Family) -> Vec<Contributing> {
         let wakers = set.members.iter().filter_map(|member| self.changes.get(*member));
-        let wakers: Vec<_> = wakers.filter(|change| wakes(change)).collect();
+        let wakers: Vec<_> = wakers.filter(|change| brings(change).is_some()).collect();
         let Some(woken_at) = wakers.iter().map(|waker| waker.started_at).min() else {
             return Vec::new();
         };
-        let slept_from = woken_at - SHOWS_WITHIN;
-        let earlier = self.before(onset, slept_from).filter(|(slot, change)| {
-            !set.members.contains(slot) && may_sleep(change) && done_at(change) <= slept_from
+        let (onset, sick) = (first.onset_to, self.sick(first));
+        let services = wakers.iter().flat_map(|waker| waker.scope.services());
+        let services = services.chain(sick.iter().copied()).collect();
+        let slept = self.dormant_at(&services, set, onset).filter(|change| {
+            done_at(change) <= woken_at - SHOWS_WITHIN
+                && (!self.is_weighed(change, onset) || self.stayed_well(change))
         });
-        let slept = earlier.filter_map(|(_, change)| {
-            let waker = wakers.iter().find(|waker| is_of_same_thing(waker, change))?;
-            let woken_before = self.before(onset, woken_at).any(|(slot, other)| {
-                !set.members.contains(&slot)
-                    && wakes(other)
-                    && other.started_at > done_at(change)
-                    && is_of_same_thing(other, change)
-            });
-            (!woken_before && self.stayed_well(change)).then(|| told(change, waker))
-        });
-        let mut told: Vec<_> = slept.collect();
+        let mut told: Vec<_> = slept
+            .filter_map(|change| {
+                let mut wakers = wakers.iter();
+                let waker = wakers.find(|waker| self.wakes(waker, change, onset, &sick))?;
+                (!self.is_over(change, set, woken_at)).then(|| self.told(change, waker, onset))
+            })
+            .collect();
         told.sort_by(|one, other| {
             other.started_at.cmp(&one.started_at).then_with(|| one.change.cmp(&other.change))
         });
@@ -77,37 +248,77 @@ impl<'a> Ground<'a> {
         told
     }
 
-    /// The changes in whose time a cause is looked for, up to a time.
-    fn before(self, onset: Time, until: Time) -> impl Iterator<Item = (ChangeSlot, &'a Change)> {
-        let from = onset - self.model.settings.look_back;
-        let sets = self.changes.between(from, until);
-        let members = sets.flat_map(|set| set.members.iter().copied());
-        let changes = members.filter_map(move |slot| Some((slot, self.changes.get(slot)?)));
-        changes.filter(move |(_, one)| one.started_at >= from && one.started_at <= until)
+    /// What fell sick first, and all that it stands on.
+    fn sick(self, first: &'a Family) -> BTreeSet<&'a str> {
+        let services = first.labels().values("service");
+        services.flat_map(|one| std::iter::once(one).chain(self.model.catalog.below(one))).collect()
     }
-}
 
-/// Whether both were made to one service, and not in places that are known to differ.
-fn is_of_same_thing(one: &Change, other: &Change) -> bool {
-    let share = |name: &str| one.scope.labels().share(other.scope.labels(), name);
-    let differ = ["environment", "cluster", "region", "namespace"]
-        .iter()
-        .any(|name| share(name) == Some(false));
-    !differ && share("service") == Some(true)
-}
+    /// The changes of the time in which such are looked for that may lie dormant in these services.
+    fn dormant_at(
+        self,
+        services: &BTreeSet<&str>,
+        set: &Candidate,
+        onset: Time,
+    ) -> impl Iterator<Item = &'a Change> {
+        let known = self.changes.by_service.at(services);
+        let known = known.into_iter().filter(|slot| !set.members.contains(slot));
+        let known: Vec<_> = known.filter_map(|slot| self.changes.get(slot)).collect();
+        let asleep = &self.changes.asleep;
+        let before =
+            asleep.by_service.at(services).into_iter().filter_map(|n| asleep.changes.get(n));
+        let before = before.filter(move |change| self.changes.named(&change.id).is_none());
+        let from = onset - self.model.settings.dormant;
+        known.into_iter().chain(before).filter(move |change| change.started_at >= from)
+    }
 
-fn told(change: &Change, waker: &Change) -> Contributing {
-    let slept = say_duration(waker.started_at - done_at(change));
-    let service = change.scope.services().find(|one| waker.scope.services().any(|two| two == *one));
-    let reason = format!(
-        "made {slept} earlier, and nothing followed; {} was not started anew before this",
-        service.unwrap_or("the service"),
-    );
-    Contributing {
-        change: change.id.clone(),
-        title: change.title.clone(),
-        kind: change.kind,
-        started_at: change.started_at,
-        reason,
+    /// Whether it brings what the other waits for, to the same thing or, from below, to what may have made
+    /// others sick.
+    ///
+    /// What is weighed itself is told besides only where a start of the same thing may have been all
+    /// that it waited for: the rest stands among the suspects, or is cleared.
+    fn wakes(self, waker: &Change, sleeper: &Change, onset: Time, sick: &BTreeSet<&str>) -> bool {
+        let is_sick = || sleeper.scope.services().any(|service| sick.contains(service));
+        let same = is_of_same_thing(waker, sleeper);
+        brings(waker) == waits_for(sleeper)
+            && match self.is_weighed(sleeper, onset) {
+                true => same && !releases(sleeper),
+                false => {
+                    same || is_sick() && reaches_from_below(waker, sleeper, &self.model.catalog)
+                }
+            }
+    }
+
+    /// Whether its wait was over before, by what is not of this set.
+    fn is_over(self, sleeper: &Change, set: &Candidate, woken_at: Time) -> bool {
+        let catalog = &self.model.catalog;
+        let others = self.changes.by_service.around(sleeper, catalog);
+        let mut others = others
+            .filter(|slot| !set.members.contains(slot))
+            .filter_map(|slot| self.changes.get(slot));
+        others.any(|other| other.started_at <= woken_at && ends_wait(sleeper, other, catalog))
+    }
+
+    /// Whether it is weighed as a cause itself, and what followed it is known.
+    fn is_weighed(self, change: &Change, onset: Time) -> bool {
+        change.started_at >= onset - self.model.settings.look_back
+    }
+
+    fn told(self, change: &Change, waker: &Change, onset: Time) -> Contributing {
+        let slept = say_duration(waker.started_at - done_at(change));
+        let quiet = if self.is_weighed(change, onset) { ", and nothing followed" } else { "" };
+        let reason = if releases(change) {
+            format!("released {slept} earlier; this was the first new setting that it met")
+        } else {
+            let service = change.scope.services().next().unwrap_or("the service");
+            format!("made {slept} earlier{quiet}; {service} was not started anew before this")
+        };
+        Contributing {
+            change: change.id.clone(),
+            title: change.title.clone(),
+            kind: change.kind,
+            started_at: change.started_at,
+            reason,
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     Incident, IncidentId, State,
     candidate::Changes,
     course::{Course, Span},
+    dormant::Past,
     family::{Families, Family, FamilyKey, FamilyRef, Head, KeyPlace, Slot},
     feedback::Said,
     grouping::{Stories, Story},
@@ -17,7 +18,7 @@ use super::{
     model::Model,
     verdict::{Case, incident_id},
 };
-use crate::event::{Change, ChangeHistory, ChangeId, ChangeReport, EventId, Feedback, Time};
+use crate::event::{Change, ChangeHistory, ChangeReport, EventId, Feedback, Time};
 
 /// Families, changes and the stories that they make, as far as they were told.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,11 @@ pub struct Kept {
 pub struct Part(Course);
 
 impl Fold {
+    /// One that has seen nothing but changes, before its window.
+    pub fn after(past: Past, model: &Model) -> Self {
+        Self { changes: Changes::after(past, model), ..Self::default() }
+    }
+
     /// Takes in a report on a change.
     pub fn change(&mut self, report: &ChangeReport, id: EventId) {
         self.changes.absorb(report, id);
@@ -121,11 +127,6 @@ impl Fold {
         let Kept { family, part, incident, key: _, renewed: _ } = kept;
         let slot = self.families.restore(family, part.0, model);
         incident.map(|incident| self.holders.insert(slot, incident));
-    }
-
-    /// Takes in all that was reported of a change.
-    pub fn restore_change(&mut self, id: &ChangeId, history: &ChangeHistory) {
-        self.changes.restore(id, history);
     }
 
     /// The changes, by start.

@@ -35,6 +35,7 @@ pub use self::{
         IncidentId, Outage, State, Suspect, Term, Told,
     },
     course::{Covered, Span},
+    dormant::Past,
     family::{Family, FamilyKey, FamilyRef, Head, KeyPlace, family_id},
     fold::{Fold, Kept, News, Part},
     model::{Model, Settings},
@@ -54,8 +55,18 @@ pub fn assess<E: Borrow<Event>>(
     let mut events: Vec<_> = events.into_iter().collect();
     events.retain(|event| event.borrow().time() <= at);
     let newest = events.iter().map(|event| event.borrow().time()).max();
-    let from = newest.map_or(Time::MIN_UTC, |newest| model.settings.window_from(newest));
-    let mut window = Window::new(from);
+    let Some(newest) = newest else { return Assessment::default() };
+    let (past_from, from) = (model.settings.past_from(newest), model.settings.window_from(newest));
+    let mut past = Past::default();
+    for event in events.iter().map(Borrow::borrow) {
+        match event {
+            Event::Change(report) if report.at >= past_from && report.at < from => {
+                past.absorb(report, event.id());
+            }
+            _ => {}
+        }
+    }
+    let mut window = Window::after(past, from, model);
     for event in events.iter().map(Borrow::borrow).filter(|event| event.time() >= from) {
         window.absorb(model, event.id(), event.clone());
     }

@@ -26,6 +26,9 @@ pub struct Model {
 pub struct Settings {
     /// How far before an incident its cause is looked for.
     pub look_back: TimeDelta,
+    /// How far before an incident a change may have been made that lay dormant until its cause took it
+    /// into use.
+    pub dormant: TimeDelta,
     /// How far behind the newest event an event still changes answers.
     pub horizon: TimeDelta,
     /// How long an incident in which nothing fires may still grow.
@@ -46,6 +49,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             look_back: TimeDelta::hours(72),
+            // Half of what is kept by default: a rebuild judges anew what the other half tells of.
+            dormant: TimeDelta::days(45),
             horizon: TimeDelta::days(7),
             quiet: TimeDelta::hours(1),
             span: TimeDelta::hours(24),
@@ -64,6 +69,12 @@ impl Settings {
         super::time::day(newest - self.look_back - self.horizon)
     }
 
+    /// From where on changes are taken into account that may lie dormant, when the newest event is of
+    /// this time: up to the window.
+    pub fn past_from(&self, newest: Time) -> Time {
+        super::time::day(newest - self.dormant - self.horizon).min(self.window_from(newest))
+    }
+
     /// Incidents that began before this are no longer assessed, when the newest event is of this
     /// time.
     pub fn frozen_before(&self, newest: Time) -> Time {
@@ -79,10 +90,16 @@ impl Settings {
     /// From when on all that incidents were judged by is held, where events from `held_from` on are;
     /// none that is still assessed began before.
     pub fn judged_from(&self, newest: Time, held_from: Time) -> Time {
-        let enough = held_from + self.look_back;
+        let enough = held_from + self.look_back.max(self.dormant);
         let day = super::time::day(enough);
         let whole = if day < enough { day + TimeDelta::days(1) } else { day };
         whole.min(self.frozen_before(newest))
+    }
+
+    /// The same, where events are kept for so long: nothing is looked for that may be gone.
+    #[must_use]
+    pub fn within(self, retention: TimeDelta) -> Self {
+        Self { dormant: self.dormant.min(retention - self.horizon), ..self }
     }
 
     /// The shortest time for which events can be kept: answers need those of the window.
@@ -118,6 +135,7 @@ impl Model {
         let settings = &self.settings;
         let times = [
             settings.look_back,
+            settings.dormant,
             settings.horizon,
             settings.quiet,
             settings.span,

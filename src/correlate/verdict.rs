@@ -306,6 +306,7 @@ impl<'a> Case<'a> {
     }
 
     fn suspects(&self, ranked: &[Ranked], teller: &Teller<'_>) -> Vec<Suspect> {
+        let first = self.first_symptom();
         let told = ranked.iter().zip(1..).filter_map(|(one, rank)| {
             let change = self.ground.changes.get(lead(&one.odds)?)?;
             let set = self.ground.changes.candidate(one.odds.candidate)?;
@@ -330,7 +331,7 @@ impl<'a> Case<'a> {
                     self.mended_by(one.odds.candidate),
                     &self.words_on(one.odds.candidate),
                 ),
-                contributing: self.ground.woken_by(set, self.first.onset_to),
+                contributing: self.ground.woken_by(set, first),
             })
         });
         told.collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     Assessment, Model,
     course::Span,
+    dormant::Past,
     family::{FamilyKey, Head},
     fold::Fold,
 };
@@ -38,6 +39,11 @@ impl Window {
     /// An empty window that begins at this time.
     pub fn new(from: Time) -> Self {
         Self { from, ..Self::default() }
+    }
+
+    /// The same, after this past.
+    pub fn after(past: Past, from: Time, model: &Model) -> Self {
+        Self { fold: Fold::after(past, model), ..Self::new(from) }
     }
 
     /// Takes in one event, whose content id is `id`.

@@ -17,10 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use tokio::sync::watch;
 
 use crate::{
-    correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Window},
+    correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Past, Window},
     event::{AlertReport, Event, EventId, Firing, Time},
     metrics::Metrics,
     store::{
@@ -177,13 +178,24 @@ impl Handle {
         if let Some(held_from) = held_from.filter(|held| from.is_none_or(|from| from < *held)) {
             return Err(StoreError::Dropped { held_from });
         }
-        let Some(from) = from else { return Ok(Assessment::default()) };
-        let mut window = Window::new(from);
+        let (Some(newest), Some(from)) = (newest, from) else { return Ok(Assessment::default()) };
+        let past = past(self.log.as_ref(), model, newest, until)?;
+        let mut window = Window::after(past, from, model);
         self.log.window(from, at, until, &mut |logged| {
             window.absorb(model, logged.id, logged.event);
         })?;
         Ok(window.assess(model, at))
     }
+}
+
+/// What was reported before the window of changes, when the newest event is of this time.
+fn past(log: &dyn Log, model: &Model, newest: Time, until: Seq) -> Result<Past, StoreError> {
+    let (from, to) = (model.settings.past_from(newest), model.settings.window_from(newest));
+    let mut past = Past::default();
+    log.changes(from, to - TimeDelta::microseconds(1), until, &mut |id, report| {
+        past.absorb(&report, id);
+    })?;
+    Ok(past)
 }
 
 /// The one that assesses.
@@ -384,17 +396,19 @@ impl Engine {
         self.newest.map_or(Time::MIN_UTC, |newest| self.model.settings.window_from(newest))
     }
 
-    /// Takes from the state what is in the window.
+    /// Takes from the state and the log what is in the window.
     fn read_window(&mut self) -> Result<(), StoreError> {
         let from = self.window_from();
         self.reread = true;
-        self.fold = Fold::default();
+        let past =
+            self.newest.map(|newest| past(self.log.as_ref(), &self.model, newest, self.position));
+        self.fold = Fold::after(past.transpose()?.unwrap_or_default(), &self.model);
         for kept in self.state.kept_since(from)? {
             self.fold.restore_family(&self.model, kept);
         }
-        for (id, history) in self.state.histories_since(from)? {
-            self.fold.restore_change(&id, &history);
-        }
+        self.log.changes(from, Time::MAX_UTC, self.position, &mut |id, report| {
+            self.fold.change(&report, id);
+        })?;
         self.read_feedback(from)?;
         if let Some(oldest) = self.log.oldest(from, self.position)? {
             self.fold.observe(oldest);

@@ -175,7 +175,7 @@ mod tests {
     fn whole_days_before_the_newest_event_are_held_and_judged_by_what_is_held() {
         let Lines { held_from, judged_from } = lines(90, "2023-06-10T15:00:00Z");
         assert_eq!(held_from, at("2023-03-12T00:00:00Z"));
-        assert_eq!(judged_from, at("2023-03-15T00:00:00Z"), "72 h of changes before it are held");
+        assert_eq!(judged_from, at("2023-04-26T00:00:00Z"), "45 d of changes before it are held");
     }
 
     #[test]

@@ -335,6 +335,11 @@ impl ChangeHistory {
         self.first_heard_at = earlier(self.first_heard_at, other.first_heard_at);
     }
 
+    /// Whether the latest report says that it is over.
+    pub fn has_ended(&self) -> bool {
+        self.latest.is_some_and(|(_, status)| status.ended())
+    }
+
     /// The change that these reports tell of; `None` before the first report.
     pub fn change(&self, id: &ChangeId, mapping: &Mapping) -> Option<Change> {
         let (latest_at, status) = self.latest?;

@@ -32,8 +32,8 @@ use tokio::sync::watch;
 use crate::{
     correlate::{Family, FamilyRef, Incident, IncidentId, Kept},
     event::{
-        Change, ChangeHistory, ChangeId, Episode, EpisodeId, Event, EventId, Feedback, Firing,
-        Note, Outlook, Time, show_time,
+        Change, ChangeHistory, ChangeId, ChangeReport, Episode, EpisodeId, Event, EventId,
+        Feedback, Firing, Note, Outlook, Time, show_time,
     },
 };
 
@@ -140,6 +140,15 @@ pub trait Log: fmt::Debug + Send + Sync {
         to: Time,
         until: Seq,
         each: &mut dyn FnMut(Logged),
+    ) -> Result<(), StoreError>;
+
+    /// The reports on changes among these events, with their content ids; in the same order.
+    fn changes(
+        &self,
+        from: Time,
+        to: Time,
+        until: Seq,
+        each: &mut dyn FnMut(EventId, ChangeReport),
     ) -> Result<(), StoreError>;
 
     /// The event of this time and content id.
@@ -385,9 +394,6 @@ pub trait State: fmt::Debug + Send + Sync {
 
     /// All that was reported of one change.
     fn history(&self, id: &ChangeId) -> Result<Option<ChangeHistory>, StoreError>;
-
-    /// All that was reported of the changes that began at `from` or later, or went on until then.
-    fn histories_since(&self, from: Time) -> Result<Vec<(ChangeId, ChangeHistory)>, StoreError>;
 
     /// As [`View::families`].
     fn families(

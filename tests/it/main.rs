@@ -31,6 +31,8 @@ mod docker;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod dormant;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod feedback;

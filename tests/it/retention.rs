@@ -19,11 +19,12 @@ const DAYS: i64 = 20;
 /// ... of which those from this one on are held, ...
 const HELD: i64 = 14;
 /// ... and incidents before this one are frozen.
-const JUDGED: i64 = 15;
+const JUDGED: i64 = 16;
 
 fn config(retention: &str) -> String {
     format!(
-        "[store]\nretention = \"{retention}\"\n[correlation]\nlook_back = \"24h\"\nhorizon = \"2d\"\n"
+        "[store]\nretention = \"{retention}\"\n[correlation]\nlook_back = \"24h\"\n\
+         dormant = \"2d\"\nhorizon = \"2d\"\n"
     )
 }
 

@@ -9,7 +9,7 @@ use warp::http::header;
 
 use super::{Daemon, alert, webhook};
 use crate::{
-    event::{Event, EventId, Time},
+    event::{ChangeReport, Event, EventId, Time},
     store::{Appended, Log, Logged, Seq, Size, StoreError},
 };
 
@@ -135,6 +135,16 @@ impl Log for FullLog {
 
     fn forget(&self, before: Time, until: Seq, limit: usize) -> Result<usize, StoreError> {
         self.0.forget(before, until, limit)
+    }
+
+    fn changes(
+        &self,
+        from: Time,
+        to: Time,
+        until: Seq,
+        each: &mut dyn FnMut(EventId, ChangeReport),
+    ) -> Result<(), StoreError> {
+        self.0.changes(from, to, until, each)
     }
 
     fn held_from(&self) -> Result<Option<Time>, StoreError> {

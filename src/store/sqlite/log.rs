@@ -22,7 +22,7 @@ use super::{
     writer::{self, Ledger, Request, Row, Task, Writer, stopped},
 };
 use crate::{
-    event::{Event, EventId, Time, micros, time_of_micros},
+    event::{ChangeReport, Event, EventId, Time, micros, time_of_micros},
     store::{Appended, Log, Logged, Seq, Size, StoreError},
 };
 
@@ -34,6 +34,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/log_2.sql"),
         include_str!("schema/log_3.sql"),
         include_str!("schema/log_4.sql"),
+        include_str!("schema/log_5.sql"),
     ],
     synchronous: "EXTRA",
     cache_kib: 4 << 10,
@@ -172,6 +173,28 @@ impl Log for SqliteLog {
             )?;
             let range = (micros(from), micros(to), row_of(until));
             hand_over(query.query_and_then(range, logged)?, each)
+        })
+    }
+
+    fn changes(
+        &self,
+        from: Time,
+        to: Time,
+        until: Seq,
+        each: &mut dyn FnMut(EventId, ChangeReport),
+    ) -> Result<(), StoreError> {
+        self.readers.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT seq, at, id, late, body FROM event INDEXED BY event_change \
+                 WHERE at BETWEEN ?1 AND ?2 AND ifnull(first_seq, seq) <= ?3 \
+                 AND substr(body, 1, 16) = '{\"type\":\"change\"' AND NOT late ORDER BY at, id",
+            )?;
+            let range = (micros(from), micros(to), row_of(until));
+            hand_over(query.query_and_then(range, logged)?, &mut |logged| {
+                if let Event::Change(report) = logged.event {
+                    each(logged.id, report);
+                }
+            })
         })
     }
 

@@ -280,16 +280,6 @@ impl State for SqliteState {
         self.one("SELECT history FROM change WHERE id = ?1", &id.0)
     }
 
-    fn histories_since(&self, from: Time) -> Result<Vec<(ChangeId, ChangeHistory)>, StoreError> {
-        let sql = "SELECT id, history FROM change WHERE starts_at >= ?1 \
-                   OR ends_at IS NULL OR ends_at >= ?1 ORDER BY starts_at, id";
-        self.all(sql, [micros(from)], |row| {
-            let id: String = row.get(0)?;
-            let history = parse(row.get_ref(1)?, || format!("change {id}"))?;
-            Ok((ChangeId(id), history))
-        })
-    }
-
     fn families(
         &self,
         page: &Page,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{all, append, at, directory, events, fact, open, shell, wait};
 use crate::{
-    event::Event,
+    event::{ChangeId, ChangeReport, Event, Status},
     store::{Appended, Limits, Log, Logged, Seq, Size, SqliteLog, StoreError},
 };
 
@@ -258,7 +258,11 @@ fn late_events_and_what_follows_them_move_to_the_end_in_event_order_and_none_is_
 }
 
 fn requests() -> impl Strategy<Value = Vec<Vec<Event>>> {
-    let event = (0_i64..8, 0_u8..4).prop_map(|(seconds, text)| fact(seconds, &text.to_string()));
+    let event = (0_i64..8, 0_u8..4, any::<bool>()).prop_map(|(seconds, n, is_change)| {
+        let id = ChangeId(n.to_string());
+        let change = || Event::Change(ChangeReport::new(id, Status::Succeeded, at(seconds)));
+        if is_change { change() } else { fact(seconds, &n.to_string()) }
+    });
     prop::collection::vec(prop::collection::vec(event, 0..6), 1..6)
 }
 
@@ -304,7 +308,14 @@ proptest! {
         wanted.sort_by_key(|one| (one.event.time(), one.id));
         let mut window = Vec::new();
         log.window(at(from), at(to), until, &mut |one| window.push(one)).unwrap();
-        prop_assert_eq!(window, wanted);
+        prop_assert_eq!(&window, &wanted);
+        let wanted = wanted.into_iter().filter_map(|one| match one.event {
+            Event::Change(report) => Some((one.id, report)),
+            _ => None,
+        });
+        let mut changes = Vec::new();
+        log.changes(at(from), at(to), until, &mut |id, report| changes.push((id, report))).unwrap();
+        prop_assert_eq!(changes, wanted.collect::<Vec<_>>());
 
         for one in &model {
             let found = |time| log.event(time, &one.id).unwrap();
