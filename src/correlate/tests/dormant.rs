@@ -74,11 +74,17 @@ fn why_it_may_have_been_without_effect_is_said() {
 #[test]
 fn what_was_configured_weeks_before_a_restart_is_told_with_it_up_to_a_bound() {
     let days = |id: &str, days: i64| done(id, CONFIG, API, 600 - days * DAY);
-    let others = [days("last week", 7), days("last month", 30), days("last year", 300)];
+    let others = [days("last week", 7), days("last month", 30), days("too long ago", 46)];
     assert_eq!(told_with_the_restart(&others, &[]), ["last week", "last month"]);
     let woken = done("woken", RESTART, API, 600 - 20 * DAY);
     let others = [&others[..], &[woken]].concat();
     assert_eq!(told_with_the_restart(&others, &[]), ["last week"]);
+}
+
+#[test]
+fn what_was_begun_weeks_before_and_ended_lately_is_told_once() {
+    let config = Changed { lasts: 15 * DAY, ..done("config", CONFIG, API, 600 - 20 * DAY) };
+    assert_eq!(told_with_the_restart(&[config], &[]), ["config"]);
 }
 
 #[test]
