@@ -155,7 +155,7 @@ impl Changes {
     /// None, after this past.
     pub(super) fn after(past: Past, model: &Model) -> Self {
         let (unended, asleep) = past.settle(model);
-        Self { unended, asleep, ..Self::default() }
+        Self { asleep, unended, ..Self::default() }
     }
 
     /// Takes in one report.

@@ -93,19 +93,23 @@ const fn releases(change: &Change) -> bool {
 
 /// What it brings to the thing that it is made to.
 const fn brings(change: &Change) -> Option<Spark> {
-    match change.kind {
-        _ if starts(change) => Some(Spark::Start),
-        Kind::Config | Kind::FeatureFlag => Some(Spark::Setting),
-        _ => None,
+    if starts(change) {
+        Some(Spark::Start)
+    } else if matches!(change.kind, Kind::Config | Kind::FeatureFlag) {
+        Some(Spark::Setting)
+    } else {
+        None
     }
 }
 
 /// What it may wait for, before it has any effect.
 const fn waits_for(change: &Change) -> Option<Spark> {
-    match change.kind {
-        _ if releases(change) => Some(Spark::Setting),
-        kind if is_setting(kind) && !starts(change) => Some(Spark::Start),
-        _ => None,
+    if releases(change) {
+        Some(Spark::Setting)
+    } else if is_setting(change.kind) && !starts(change) {
+        Some(Spark::Start)
+    } else {
+        None
     }
 }
 
@@ -278,15 +282,15 @@ impl<'a> Ground<'a> {
     /// What is weighed itself is told besides only where a start of the same thing may have been all
     /// that it waited for: the rest stands among the suspects, or is cleared.
     fn wakes(self, waker: &Change, sleeper: &Change, onset: Time, sick: &BTreeSet<&str>) -> bool {
-        let is_sick = || sleeper.scope.services().any(|service| sick.contains(service));
+        if brings(waker) != waits_for(sleeper) {
+            return false;
+        }
         let same = is_of_same_thing(waker, sleeper);
-        brings(waker) == waits_for(sleeper)
-            && match self.is_weighed(sleeper, onset) {
-                true => same && !releases(sleeper),
-                false => {
-                    same || is_sick() && reaches_from_below(waker, sleeper, &self.model.catalog)
-                }
-            }
+        if self.is_weighed(sleeper, onset) {
+            return same && !releases(sleeper);
+        }
+        let is_sick = sleeper.scope.services().any(|service| sick.contains(service));
+        same || is_sick && reaches_from_below(waker, sleeper, &self.model.catalog)
     }
 
     /// Whether its wait was over before, by what is not of this set.

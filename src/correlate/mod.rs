@@ -58,12 +58,10 @@ pub fn assess<E: Borrow<Event>>(
     let Some(newest) = newest else { return Assessment::default() };
     let (past_from, from) = (model.settings.past_from(newest), model.settings.window_from(newest));
     let mut past = Past::default();
-    for event in events.iter().map(Borrow::borrow) {
-        match event {
-            Event::Change(report) if report.at >= past_from && report.at < from => {
-                past.absorb(report, event.id());
-            }
-            _ => {}
+    let is_past = |event: &&Event| event.time() >= past_from && event.time() < from;
+    for event in events.iter().map(Borrow::borrow).filter(is_past) {
+        if let Event::Change(report) = event {
+            past.absorb(report, event.id());
         }
     }
     let mut window = Window::after(past, from, model);

@@ -311,7 +311,7 @@ proptest! {
         prop_assert_eq!(&window, &wanted);
         let wanted = wanted.into_iter().filter_map(|one| match one.event {
             Event::Change(report) => Some((one.id, report)),
-            _ => None,
+            Event::Alert(_) | Event::Note(_) | Event::Feedback(_) => None,
         });
         let mut changes = Vec::new();
         log.changes(at(from), at(to), until, &mut |id, report| changes.push((id, report))).unwrap();
