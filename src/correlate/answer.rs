@@ -160,7 +160,7 @@ pub struct Suspect {
     pub contributing: Vec<Contributing>,
 }
 
-/// An earlier change that lay dormant until a suspect started the thing anew.
+/// An earlier change that lay dormant until a suspect took it into use.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Contributing {
     /// The change.
