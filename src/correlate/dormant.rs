@@ -47,7 +47,7 @@ pub(super) struct ByService {
 }
 
 /// What takes a change into use that lies dormant.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Spark {
     /// The thing starts anew, and reads its settings.
     Start,
@@ -171,39 +171,57 @@ impl Past {
         let told = histories.iter().filter_map(|(id, history)| history.change(id, &model.mapping));
         let mut all: Vec<_> = told.filter(is_in_place).collect();
         all.sort_by_cached_key(|change| (change.started_at, change.content()));
-        let by_service = ByService::of(&numbered(&all), &model.catalog);
-        let is_over = |sleeper: &Change| {
-            let mut others = by_service.around(sleeper, &model.catalog).filter_map(|n| all.get(n));
-            others.any(|other| ends_wait(sleeper, other, &model.catalog))
-        };
-        let asleep = all.iter().filter(|change| waits_for(change).is_some() && !is_over(change));
-        let changes: Vec<_> = asleep.cloned().collect();
         histories.retain(|_, history| !history.has_ended());
-        let by_service = ByService::of(&numbered(&changes), &model.catalog);
+        let mut changes = still_asleep(&all, &model.catalog);
+        changes.reverse();
+        let numbered: Vec<_> = changes.iter().enumerate().collect();
+        let by_service = ByService::of(&numbered, &model.catalog);
         (histories, Asleep { changes, by_service })
     }
 }
 
-fn numbered(changes: &[Change]) -> Vec<(usize, &Change)> {
-    changes.iter().enumerate().collect()
+/// Those of these changes, which come by start, that nothing woke or replaced: the latest first.
+///
+/// They are gone through from the last to the first. Of all that does the same in the same place only
+/// the latest has to be kept: what that does not wake none of them wakes.
+fn still_asleep(all: &[Change], catalog: &Catalog) -> Vec<Change> {
+    let (mut later, mut known) = (ByService::default(), BTreeSet::new());
+    let mut asleep = Vec::new();
+    for (number, change) in all.iter().enumerate().rev() {
+        let ends = |n| all.get(n).is_some_and(|other| ends_wait(change, other, catalog));
+        if waits_for(change).is_some() && !later.around(change, catalog).any(ends) {
+            asleep.push(change.clone());
+        }
+        let labels = change.scope.labels();
+        let place = ["service", "environment", "cluster", "region", "namespace"]
+            .map(|name| labels.values(name).collect::<Vec<_>>());
+        if known.insert((brings(change), releases(change), shakes(change, catalog), place)) {
+            later.add(number, change, catalog);
+        }
+    }
+    asleep
 }
 
 impl ByService {
     /// Of these changes, by start.
     pub(super) fn of(changes: &[(usize, &Change)], catalog: &Catalog) -> Self {
         let mut all = Self::default();
-        let counts = |change: &Change| {
-            is_in_place(change) && (brings(change).is_some() || waits_for(change).is_some())
-        };
-        for (number, change) in changes.iter().filter(|(_, change)| counts(change)) {
-            for service in change.scope.services() {
-                all.services.entry(family_hash(service)).or_default().push(*number);
-            }
-            if shakes(change, catalog) {
-                all.shaken.push(*number);
-            }
+        for (number, change) in changes {
+            all.add(*number, change, catalog);
         }
         all
+    }
+
+    fn add(&mut self, number: usize, change: &Change, catalog: &Catalog) {
+        if !is_in_place(change) || brings(change).is_none() && waits_for(change).is_none() {
+            return;
+        }
+        for service in change.scope.services() {
+            self.services.entry(family_hash(service)).or_default().push(number);
+        }
+        if shakes(change, catalog) {
+            self.shaken.push(number);
+        }
     }
 
     /// Those that are made to one of these services.
@@ -212,13 +230,17 @@ impl ByService {
         at.flatten().copied().collect()
     }
 
-    /// Those that may end the wait of this one.
-    fn around(&self, sleeper: &Change, catalog: &Catalog) -> impl Iterator<Item = usize> {
+    /// Those that may end the wait of this one, some of them twice.
+    fn around<'a>(
+        &'a self,
+        sleeper: &'a Change,
+        catalog: &'a Catalog,
+    ) -> impl Iterator<Item = usize> + use<'a> {
         let used = sleeper.scope.services().filter_map(|service| catalog.services().get(service));
         let used = used.flat_map(|service| service.depends_on.iter().map(String::as_str));
-        let mut all = self.at(&sleeper.scope.services().chain(used).collect());
-        all.extend(&self.shaken);
-        all.into_iter()
+        let services = sleeper.scope.services().chain(used);
+        let made = services.filter_map(|service| self.services.get(&family_hash(service)));
+        made.flatten().chain(&self.shaken).copied()
     }
 }
 
@@ -234,15 +256,15 @@ impl<'a> Ground<'a> {
         let (onset, sick) = (first.onset_to, self.sick(first));
         let services = wakers.iter().flat_map(|waker| waker.scope.services());
         let services = services.chain(sick.iter().copied()).collect();
-        let slept = self.dormant_at(&services, set, onset).filter(|change| {
-            done_at(change) <= woken_at - SHOWS_WITHIN
-                && (!self.is_weighed(change, onset) || self.stayed_well(change))
-        });
+        let slept = self.dormant_at(&services, set, onset);
+        let slept = slept.filter(|change| done_at(change) <= woken_at - SHOWS_WITHIN);
         let mut told: Vec<_> = slept
             .filter_map(|change| {
                 let mut wakers = wakers.iter();
                 let waker = wakers.find(|waker| self.wakes(waker, change, onset, &sick))?;
-                (!self.is_over(change, set, woken_at)).then(|| self.told(change, waker, onset))
+                let is_over = self.is_over(change, set, woken_at)
+                    || self.is_weighed(change, onset) && !self.stayed_well(change);
+                (!is_over).then(|| self.told(change, waker, onset))
             })
             .collect();
         told.sort_by(|one, other| {
