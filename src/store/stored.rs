@@ -37,12 +37,13 @@ impl Stored<'_> {
     /// The incident of this id. One that is frozen stays as it was, whatever is made of its events
     /// once more.
     fn told(&self, id: &str) -> Result<Option<Incident>, StoreError> {
-        // In this order: what leaves the state is in the records by then.
+        // In this order: what leaves the state is in the records by then, and what began before their
+        // line is among them.
         let held = self.state.incident(id)?;
+        let before = self.records.frozen_before()?;
         if let Some(frozen) = self.records.frozen(id)? {
             return Ok(Some(frozen.incident));
         }
-        let before = self.records.frozen_before()?;
         Ok(held.filter(|held| before.is_none_or(|before| held.started_at >= before)))
     }
 
@@ -80,7 +81,8 @@ impl View for Stored<'_> {
         if let Some(row) = self.state.firing(&EpisodeId(id.to_owned()))? {
             return match self.holder(&row)? {
                 Some(holder) => self.told(&holder.0),
-                None => Ok(None),
+                // It may have left the state just now.
+                None => self.told(id),
             };
         }
         self.told(id)
