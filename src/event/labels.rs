@@ -7,64 +7,34 @@ use std::{
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
 
-use super::EventId;
+use super::{EventId, pairs::Pairs};
 
 /// The labels that say where, under the one name that rules and answers use for each.
 pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace", "service"];
 
 /// Label names with one or more values each; no empty names or values.
 ///
-/// In JSON and TOML a value is a string, or a list of strings where there are several. Kept as
-/// sorted pairs: most labels have one value, and an alert has ten of them, a million times over.
+/// In JSON and TOML a value is a string, or a list of strings where there are several.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Labels(Vec<(String, String)>);
-
-/// So many labels are searched one by one.
-const FEW: usize = 32;
+pub struct Labels(Pairs);
 
 impl Labels {
     /// Adds one value; empty names and values say nothing and are left out.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let pair = (name.into(), value.into());
-        if pair.0.is_empty() || pair.1.is_empty() {
-            return;
-        }
-        // Most come in order.
-        if self.0.last().is_none_or(|last| *last < pair) {
-            self.0.push(pair);
-        } else if let Err(place) = self.0.binary_search(&pair) {
-            self.0.insert(place, pair);
-        }
+    pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        self.0.insert(name.as_ref(), value.as_ref());
     }
 
     /// Adds values, in whatever order and however many there are, at the cost of one sort.
-    pub fn insert_all(&mut self, name: &str, values: Vec<String>) {
-        let said = values.into_iter().filter(|value| !name.is_empty() && !value.is_empty());
-        self.0.extend(said.map(|value| (name.to_owned(), value)));
-        self.0.sort_unstable();
-        self.0.dedup();
-    }
-
-    /// The pairs of a label.
-    fn pairs(&self, name: &str) -> &[(String, String)] {
-        // Of few labels all are looked at: that two names differ is mostly seen by their lengths,
-        // and in which order they stand only by their bytes.
-        let from = if self.0.len() <= FEW {
-            self.0.iter().position(|(held, _)| held == name)
-        } else {
-            Some(self.0.partition_point(|(held, _)| held.as_str() < name))
-        };
-        let rest = from.and_then(|from| self.0.get(from..)).unwrap_or_default();
-        let n = rest.iter().take_while(|(held, _)| held == name).count();
-        rest.get(..n).unwrap_or_default()
+    pub fn insert_all<V: AsRef<str>>(&mut self, name: &str, values: impl IntoIterator<Item = V>) {
+        self.0.insert_all(name, values);
     }
 
     /// The values of a label, in order; none when it is absent.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.pairs(name).iter().map(|(_, value)| value.as_str())
+        self.0.of(name).iter().map(|place| self.0.value(place))
     }
 
     /// The first value of a label.
@@ -74,7 +44,7 @@ impl Labels {
 
     /// Whether the label has any value.
     pub fn has(&self, name: &str) -> bool {
-        !self.pairs(name).is_empty()
+        !self.0.of(name).is_empty()
     }
 
     /// Whether the label has this value.
@@ -84,21 +54,20 @@ impl Labels {
 
     /// Whether both have the label, and share a value of it. `None`: one of them does not have it.
     pub fn share(&self, other: &Self, name: &str) -> Option<bool> {
-        let (mine, theirs) = (self.pairs(name), other.pairs(name));
-        let both = !mine.is_empty() && !theirs.is_empty();
-        both.then(|| mine.iter().any(|pair| theirs.contains(pair)))
+        let both = self.has(name) && other.has(name);
+        both.then(|| self.values(name).any(|value| other.holds(name, value)))
     }
 
     /// All names with each of their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter()
     }
 
     /// Each name once, with all its values, in order.
     pub fn by_name(&self) -> impl Iterator<Item = (&str, impl ExactSizeIterator<Item = &str>)> {
-        self.0.chunk_by(|(one, _), (other, _)| one == other).filter_map(|pairs| {
-            let (name, _) = pairs.first()?;
-            Some((name.as_str(), pairs.iter().map(|(_, value)| value.as_str())))
+        self.0.by_name().filter_map(|places| {
+            let name = self.0.name(places.first()?);
+            Some((name, places.iter().map(|place| self.0.value(place))))
         })
     }
 
@@ -115,19 +84,17 @@ impl Labels {
     /// Takes in every value of the other.
     pub fn extend(&mut self, other: &Self) {
         for (name, value) in other.iter() {
-            if !self.holds(name, value) {
-                self.insert(name, value);
-            }
+            self.insert(name, value);
         }
     }
 
     /// Leaves out a label.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(held, _)| held != name);
+        self.0.remove(name);
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Labels {
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let mut labels = Self::default();
         for (name, value) in pairs {
@@ -172,106 +139,8 @@ impl<'de> Visitor<'de> for LabelsVisitor {
         f.write_str("a map")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
-        let mut written = Vec::with_capacity(USUAL);
-        while let Some(name) = map.next_key::<String>()? {
-            written.push((name, map.next_value()?));
-        }
-        // Most programs write them sorted. Of a name that is written twice, the last counts.
-        if !written.is_sorted_by(|(one, _), (other, _)| one < other) {
-            let mut last = BTreeMap::new();
-            last.extend(written);
-            written = last.into_iter().collect();
-        }
-        let mut labels = Labels(Vec::with_capacity(written.len()));
-        for (name, given) in written {
-            match given {
-                Given::Nothing => {}
-                Given::One(value) => labels.insert(name, value),
-                Given::Several(mut values) => {
-                    values.sort_unstable();
-                    for value in values {
-                        labels.insert(name.as_str(), value);
-                    }
-                }
-            }
-        }
-        Ok(labels)
-    }
-}
-
-/// So many labels an alert has more often than not; only room is made by it.
-const USUAL: usize = 12;
-
-/// What is written as the value of a label.
-enum Given {
-    Nothing,
-    One(String),
-    Several(Vec<String>),
-}
-
-impl<'de> Deserialize<'de> for Given {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(GivenVisitor)
-    }
-}
-
-// By hand, because an untagged enum copies every value into a tree before it looks at it: that was
-// a third of the cost of reading an alert.
-struct GivenVisitor;
-
-impl GivenVisitor {
-    fn mistyped<E: de::Error>() -> Result<Given, E> {
-        Err(E::custom("want a string or a list of strings"))
-    }
-}
-
-impl<'de> Visitor<'de> for GivenVisitor {
-    type Value = Given;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or a list of strings")
-    }
-
-    fn visit_unit<E>(self) -> Result<Given, E> {
-        Ok(Given::Nothing)
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Given, E> {
-        Ok(Given::One(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Given, E> {
-        Ok(Given::One(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Given, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element()? {
-            let Given::One(value) = value else { return Self::mistyped() };
-            values.push(value);
-        }
-        Ok(Given::Several(values))
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Given, E> {
-        Self::mistyped()
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Given, E> {
-        Self::mistyped()
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Given, E> {
-        Self::mistyped()
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Given, E> {
-        Self::mistyped()
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Given, A::Error> {
-        Self::mistyped()
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
+        Pairs::read(map).map(Labels)
     }
 }
 

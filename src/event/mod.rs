@@ -14,6 +14,7 @@ mod fingerprint;
 mod ids;
 mod labels;
 mod note;
+mod pairs;
 mod time;
 
 #[cfg(test)]

@@ -405,8 +405,8 @@ fn labels(tool: &str, touched: &[(&String, &Touched)]) -> Labels {
     let mut labels = Labels::default();
     labels.insert("tool", tool);
     let types = touched.iter().map(|(_, touched)| touched.type_name.clone());
-    labels.insert_all("resource_types", types.collect());
-    labels.insert_all("module", touched.iter().filter_map(|(_, one)| one.module.clone()).collect());
+    labels.insert_all("resource_types", types);
+    labels.insert_all("module", touched.iter().filter_map(|(_, one)| one.module.as_ref()));
     labels
 }
 
