@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EpisodeId, EventId, Firings, Stretch, Time, micros, time_of_micros};
 
 /// One alert episode's time, as far as a course cares.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Span {
-    /// The episode.
-    pub id: EpisodeId,
+    /// The hash of the alert's identity.
+    pub identity: EventId,
     /// When it began to fire.
     pub starts_at: Time,
     /// When it stopped, or is expected to; `None` while it fires without an end in sight.
@@ -34,7 +34,7 @@ impl Span {
         let stretches = firings.stretches();
         let joined = firings.iter().count() > stretches.len();
         let span = |stretch: Stretch| Self {
-            id: EpisodeId::new(stretch.starts_at, identity),
+            identity: *identity,
             starts_at: stretch.starts_at,
             ends_at: stretch.outlook.end(),
             expected: stretch.outlook.is_expected(),
@@ -43,6 +43,11 @@ impl Span {
         };
         let stretches = stretches.into_iter();
         stretches.filter(|stretch| stretch.starts_at >= from).map(span).collect()
+    }
+
+    /// The episode's name.
+    pub fn id(&self) -> EpisodeId {
+        EpisodeId::new(self.starts_at, &self.identity)
     }
 
     fn has_ended(&self) -> Option<Time> {

@@ -2,6 +2,7 @@
 //! pods show it.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher as _},
     sync::Arc,
@@ -42,12 +43,52 @@ pub struct FamilyKey {
 impl FamilyKey {
     /// The family of an alert with these labels.
     pub fn of(labels: &Labels, mapping: &Mapping) -> Self {
-        let all = |name| mapping.values(labels, name).map(str::to_owned).collect();
-        Self {
-            alertname: labels.first("alertname").unwrap_or_default().to_owned(),
-            services: all("service"),
-            environments: all("environment"),
+        KeyView::of(labels, mapping).key()
+    }
+
+    /// The same, looked at.
+    pub fn view(&self) -> KeyView<'_> {
+        KeyView {
+            alertname: &self.alertname,
+            services: self.services.iter().map(String::as_str).collect(),
+            environments: self.environments.iter().map(String::as_str).collect(),
         }
+    }
+}
+
+/// A family's key where it is said, as in an alert's labels: a storm asks for each alert which family
+/// it is of, and mostly it is a known one.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct KeyView<'a> {
+    alertname: &'a str,
+    services: Vec<&'a str>,
+    environments: Vec<&'a str>,
+}
+
+impl<'a> KeyView<'a> {
+    /// The family of an alert with these labels.
+    pub fn of(labels: &'a Labels, mapping: &Mapping) -> Self {
+        Self {
+            alertname: labels.first("alertname").unwrap_or_default(),
+            services: mapping.values(labels, "service").collect(),
+            environments: mapping.values(labels, "environment").collect(),
+        }
+    }
+
+    /// The key that it is a view of.
+    pub fn key(&self) -> FamilyKey {
+        let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        FamilyKey {
+            alertname: self.alertname.to_owned(),
+            services: owned(&self.services),
+            environments: owned(&self.environments),
+        }
+    }
+
+    fn is_of(&self, key: &FamilyKey) -> bool {
+        self.alertname == key.alertname
+            && self.services == key.services
+            && self.environments == key.environments
     }
 }
 
@@ -96,7 +137,7 @@ impl Head {
     /// What a report tells of the episode that begins with it.
     pub fn new(report: &AlertReport, span: &Span, mapping: &Mapping) -> Self {
         Self {
-            id: span.id.clone(),
+            id: span.id(),
             labels: mapping.scope(&mapping.identity(&report.labels)).labels().clone(),
             summary: report.summary.clone(),
             url: report.url.clone(),
@@ -276,12 +317,15 @@ struct Held {
     spot: Spot,
 }
 
+#[expect(clippy::disallowed_types, reason = "asked for each alert, and never gone through")]
+type Places = std::collections::HashMap<u64, usize, fnv::FnvBuildHasher>;
+
 /// All families, as they grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
     /// The places of the keys, by their hashes: a storm asks for each alert, and numbers are compared
     /// faster than names. Of keys with one hash the next has the next number.
-    places: BTreeMap<u64, usize>,
+    places: Places,
     known: Vec<Known>,
     /// In boxes, since little is to be left of one that is no longer there: where reports come in no
     /// order, families begin anew again and again.
@@ -327,7 +371,7 @@ impl Families {
         head: HeadOf<'_>,
         model: &Model,
     ) {
-        let KeyPlace { place, .. } = self.place(key.clone());
+        let KeyPlace { place, .. } = self.place(&key.view());
         self.forgotten.remove(&place);
         let Some(known) = self.known.get_mut(place) else { return };
         known.course = Course::default();
@@ -343,11 +387,12 @@ impl Families {
     }
 
     /// The key's place, which it is given when it is asked for first.
-    pub(super) fn place(&mut self, key: FamilyKey) -> KeyPlace {
-        let number = match self.find(&key) {
+    pub(super) fn place(&mut self, key: &KeyView<'_>) -> KeyPlace {
+        let number = match self.find(key) {
             Ok((place, known)) => return KeyPlace { place, family: known.family },
             Err(number) => number,
         };
+        let key = key.key();
         let (place, family) = (self.known.len(), FamilyRef::of(&key));
         self.places.insert(number, place);
         let key = Arc::new(key);
@@ -356,11 +401,11 @@ impl Families {
     }
 
     /// The place of a key and what is known of it; else the number under which it is to be placed.
-    fn find(&self, key: &FamilyKey) -> Result<(usize, &Known), u64> {
+    fn find(&self, key: &KeyView<'_>) -> Result<(usize, &Known), u64> {
         let mut number = hash(key);
         while let Some(place) = self.places.get(&number) {
             match self.known.get(*place) {
-                Some(known) if *known.key == *key => return Ok((*place, known)),
+                Some(known) if key.is_of(&known.key) => return Ok((*place, known)),
                 Some(_) | None => number = number.wrapping_add(1),
             }
         }
@@ -377,7 +422,7 @@ impl Families {
         let mut families = Vec::with_capacity(runs.len());
         for run in &runs {
             let begun = new.iter().filter(|span| span.starts_at == run.from);
-            let first = begun.min_by(|one, other| one.id.cmp(&other.id));
+            let first = begun.min_by(|one, other| one.id().cmp(&other.id()));
             let same = held
                 .iter()
                 .find(|slot| self.get(**slot).is_some_and(|family| family.starts_at == run.from));
@@ -433,8 +478,8 @@ impl Families {
             // Of two ends, what was decided before the earlier one stands.
             differs = [family.ends_at, run.to].into_iter().flatten().min();
         }
-        let before = family.head.id.clone();
-        if let Some((first, head)) = first.filter(|(first, _)| first.id == before) {
+        let by_id = |(first, head)| (Span::id(first).cmp(&family.head.id), first, head);
+        if let Some((Ordering::Equal, first, head)) = first.map(by_id) {
             // The same episode, perhaps in other words.
             let head = head(first);
             if head != family.head {
@@ -449,7 +494,7 @@ impl Families {
                 }
                 self.renewed.insert(slot);
             }
-        } else if let Some((first, head)) = first.filter(|(first, _)| first.id < before) {
+        } else if let Some((Ordering::Less, first, head)) = first.map(by_id) {
             *family = Family::new(&family.key, head(first), run, model);
             *spot = Spot::new(family, &model.catalog);
             self.renewed.insert(slot);
@@ -513,7 +558,7 @@ impl Families {
 
     /// The family of a key that an episode with this start is in.
     pub(super) fn holding(&self, key: &FamilyKey, starts_at: Time) -> Option<Slot> {
-        let (_, known) = self.find(key).ok()?;
+        let (_, known) = self.find(&key.view()).ok()?;
         let begun = |slot: &&Slot| self.get(**slot).is_some_and(|one| one.starts_at <= starts_at);
         known.families.iter().rev().find(begun).copied()
     }
@@ -541,7 +586,7 @@ impl Families {
     pub(super) fn restore(&mut self, mut family: Family, part: Course, model: &Model) -> Slot {
         let onset = onset(&family.head, family.starts_at, model);
         (family.onset_from, family.onset_to) = (onset.from, onset.to);
-        let KeyPlace { place, .. } = self.place(FamilyKey::clone(&family.key));
+        let KeyPlace { place, .. } = self.place(&family.key.view());
         let slot = self.open(place, family, &model.catalog);
         self.touched.remove(&slot);
         self.renewed.remove(&slot);
@@ -580,12 +625,12 @@ mod tests {
     fn keys_of_one_hash_have_places_of_their_own() {
         let key = |name: &str| FamilyKey { alertname: name.to_owned(), ..FamilyKey::default() };
         let mut families = Families::default();
-        let one = families.place(key("One")).place;
-        families.places.insert(hash(&key("Other")), one);
-        let other = families.place(key("Other"));
+        let one = families.place(&key("One").view()).place;
+        families.places.insert(hash(&key("Other").view()), one);
+        let other = families.place(&key("Other").view());
         assert_ne!(one, other.place);
         assert_eq!(other.family, FamilyRef::of(&key("Other")));
-        assert_eq!(families.place(key("Other")).place, other.place);
-        assert_eq!(families.place(key("One")).place, one);
+        assert_eq!(families.place(&key("Other").view()).place, other.place);
+        assert_eq!(families.place(&key("One").view()).place, one);
     }
 }

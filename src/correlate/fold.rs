@@ -11,7 +11,7 @@ use super::{
     candidate::Changes,
     course::{Course, Span},
     dormant::Past,
-    family::{Families, Family, FamilyKey, FamilyRef, Head, KeyPlace, Slot},
+    family::{Families, Family, FamilyKey, FamilyRef, Head, KeyPlace, KeyView, Slot},
     feedback::Said,
     grouping::{Stories, Story},
     hazard::Ground,
@@ -80,7 +80,7 @@ impl Fold {
     }
 
     /// The place of a family's key, for as long as the fold lives.
-    pub fn place(&mut self, key: FamilyKey) -> KeyPlace {
+    pub fn place(&mut self, key: &KeyView<'_>) -> KeyPlace {
         self.families.place(key)
     }
 

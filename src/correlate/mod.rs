@@ -36,7 +36,7 @@ pub use self::{
     },
     course::{Covered, Span},
     dormant::Past,
-    family::{Family, FamilyKey, FamilyRef, Head, KeyPlace, family_id},
+    family::{Family, FamilyKey, FamilyRef, Head, KeyPlace, KeyView, family_id},
     fold::{Fold, Kept, News, Part},
     model::{Model, Settings},
     window::Window,

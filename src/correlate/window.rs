@@ -12,9 +12,7 @@ use super::{
     family::{FamilyKey, Head},
     fold::Fold,
 };
-use crate::event::{
-    AlertReport, Episode, EpisodeId, Event, EventId, Feedback, Firings, Note, Time,
-};
+use crate::event::{AlertReport, Episode, Event, EventId, Feedback, Firings, Note, Time};
 
 /// Events, merged.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +74,7 @@ impl Window {
         }
         let new = Span::all(&alert.firings, &identity, self.from);
         let head = |span: &Span| alert.head(model, span);
-        let place = self.fold.place(alert.key.clone());
+        let place = self.fold.place(&alert.key.view());
         self.fold.alert(model, place, (&old, &new), &head);
     }
 
@@ -88,9 +86,8 @@ impl Window {
                 .flat_map(|(identity, alert)| Span::all(&alert.firings, identity, self.from))
                 .collect();
             let head = |span: &Span| {
-                let is_of = |identity| EpisodeId::new(span.starts_at, identity) == span.id;
-                let holder = of_key().find(|(identity, _)| is_of(*identity));
-                holder.map(|(_, alert)| alert.head(model, span)).unwrap_or_default()
+                let alert = self.alerts.get(&span.identity);
+                alert.map(|alert| alert.head(model, span)).unwrap_or_default()
             };
             self.fold.retell(model, &key, &all, &head);
         }

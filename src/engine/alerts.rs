@@ -9,7 +9,7 @@ use fnv::FnvBuildHasher;
 
 use super::seen::Filters;
 use crate::{
-    correlate::{FamilyKey, FamilyRef, Fold, Head, Model, Span},
+    correlate::{FamilyRef, Fold, Head, KeyView, Model, Span},
     event::{AlertReport, Event, EventId, Firing, Firings, Time},
     store::{FiringRow, Log, Seen, State, StoreError},
 };
@@ -97,7 +97,7 @@ impl Alerts {
         fold: &mut Fold,
     ) -> Result<(), StoreError> {
         let identity = model.mapping.identity_id(&report.labels);
-        let place = fold.place(FamilyKey::of(&report.labels, &model.mapping));
+        let place = fold.place(&KeyView::of(&report.labels, &model.mapping));
         let family = place.family;
         let held = self.recent.get(&identity);
         if held.map_or_else(|| self.seen.may_hold(&identity), |alert| alert.partial) {
@@ -162,11 +162,7 @@ impl Alerts {
             let mut failed = None;
             let told = std::cell::RefCell::new(&mut failed);
             let head = |span: &Span| {
-                let of = |(identity, start): &&(EventId, Time)| {
-                    *start == span.starts_at
-                        && crate::event::EpisodeId::new(*start, identity) == span.id
-                };
-                let firing = firings.keys().find(of).and_then(|place| firings.get(place));
+                let firing = firings.get(&(span.identity, span.starts_at));
                 firing.map_or_else(|| Ok(Head::default()), |one| told_by(span, one, model, kept))
             };
             fold.retell(model, &key, &spans, &|span| {

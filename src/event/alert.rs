@@ -1,7 +1,7 @@
 //! Alerts: reports of firing and of its end, and the episodes that they merge into.
 
 use chrono::TimeDelta;
-use serde::{Deserialize, Serialize, ser::Error as _};
+use serde::{Deserialize, Serialize};
 
 use super::{EventId, Labels, Mapping, Scope, Time, micros, time_of_micros};
 
@@ -79,27 +79,23 @@ impl AlertReport {
         }
     }
 
-    /// Its JSON form as an event, and the fact's id: the fact is written first, and hashed before the
+    /// Adds its JSON form as an event; the fact's id: the fact is written first, and hashed before the
     /// rest is written behind it.
-    pub(super) fn written(&self) -> serde_json::Result<(String, EventId)> {
-        let mut json = Vec::with_capacity(USUAL_BYTES);
-        serde_json::to_writer(&mut json, &self.fact())?;
-        let id = EventId::of_bytes(&json);
+    pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<EventId> {
+        let from = json.len();
+        serde_json::to_writer(&mut *json, &self.fact())?;
+        let id = EventId::of_bytes(json.get(from..).unwrap_or_default());
         let rest = Rest { expires_at: self.expires_at, summary: &self.summary, url: &self.url };
         if !rest.is_empty() {
             // `{fact}` and `{rest}` become `{fact,rest}`.
             json.pop();
             let joint = json.len();
-            serde_json::to_writer(&mut json, &rest)?;
+            serde_json::to_writer(&mut *json, &rest)?;
             json.iter_mut().skip(joint).take(1).for_each(|brace| *brace = b',');
         }
-        let json = String::from_utf8(json).map_err(serde_json::Error::custom)?;
-        Ok((json, id))
+        Ok(id)
     }
 }
-
-/// So long are most alerts in JSON; only room is made by it.
-const USUAL_BYTES: usize = 1024;
 
 /// What an alert's report says besides the fact.
 #[derive(Serialize)]

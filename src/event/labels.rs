@@ -197,14 +197,12 @@ impl Mapping {
         Scope(scope)
     }
 
-    fn useful<'a>(&self, labels: &'a Labels, alias: &str) -> Option<Vec<&'a str>> {
+    fn useful<'a>(&self, labels: &'a Labels, alias: &str) -> Option<impl Iterator<Item = &'a str>> {
         // What the source itself calls the service is believed; a guess from `job` is not.
         let believed = CANONICAL.contains(&alias);
-        let values: Vec<_> = labels
-            .values(alias)
-            .filter(|value| believed || !self.not_services.contains(*value))
-            .collect();
-        (!values.is_empty()).then_some(values)
+        let is_useful = move |value: &&str| believed || !self.not_services.contains(*value);
+        let mut values = labels.values(alias).filter(is_useful).peekable();
+        values.peek().is_some().then_some(values)
     }
 
     /// The values that the labels have for one canonical name, as in their scope.
@@ -215,11 +213,8 @@ impl Mapping {
     ) -> impl Iterator<Item = &'a str> {
         let aliases = self.names.get(canonical).map(Vec::as_slice).unwrap_or_default();
         let alias = aliases.iter().find_map(|alias| self.useful(labels, alias));
-        let (aliased, own) = match alias {
-            Some(values) => (values, None),
-            None => (Vec::new(), Some(labels.values(canonical))),
-        };
-        aliased.into_iter().chain(own.into_iter().flatten())
+        let own = alias.is_none().then(|| labels.values(canonical));
+        alias.into_iter().flatten().chain(own.into_iter().flatten())
     }
 
     /// The hash of an alert's identity.

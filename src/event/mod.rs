@@ -51,7 +51,7 @@ pub enum Event {
 }
 
 /// How an alert's JSON form begins.
-const ALERT: &[u8] = br#"{"type":"alert","#;
+const ALERT: &str = r#"{"type":"alert","#;
 
 impl Event {
     /// An event out of its JSON form.
@@ -61,11 +61,11 @@ impl Event {
     ///
     /// # Errors
     /// It is none.
-    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
+    pub fn from_json(json: &str) -> serde_json::Result<Self> {
         if json.starts_with(ALERT) {
-            return serde_json::from_slice(json).map(Self::Alert);
+            return serde_json::from_str(json).map(Self::Alert);
         }
-        serde_json::from_slice(json)
+        serde_json::from_str(json)
     }
 
     /// When it happened, as its source says; never when it arrived.
@@ -90,18 +90,18 @@ impl Event {
         }
     }
 
-    /// Its JSON form, as the log holds it, and its id.
+    /// Adds its JSON form, as the log holds it, to what is there; its id.
     ///
     /// # Errors
     /// It cannot be said in JSON.
-    pub fn written(&self) -> serde_json::Result<(String, EventId)> {
+    pub fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<EventId> {
         if let Self::Alert(report) = self {
-            return report.written();
+            return report.write(json);
         }
-        let json = serde_json::to_string(self)?;
-        let id =
-            if self.is_time_assumed() { self.id() } else { EventId::of_bytes(json.as_bytes()) };
-        Ok((json, id))
+        let from = json.len();
+        serde_json::to_writer(&mut *json, self)?;
+        let written = json.get(from..).unwrap_or_default();
+        Ok(if self.is_time_assumed() { self.id() } else { EventId::of_bytes(written) })
     }
 
     /// What it says without what was decided by the time of receipt, if anything was.

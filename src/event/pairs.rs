@@ -46,6 +46,10 @@ impl Pairs {
         self.part(&place.value)
     }
 
+    fn is_called(&self, place: &Place, name: &str) -> bool {
+        place.name.len() == name.len() && self.name(place) == name
+    }
+
     fn pair(&self, place: &Place) -> (&str, &str) {
         (self.name(place), self.value(place))
     }
@@ -65,12 +69,12 @@ impl Pairs {
         // Of few pairs all are looked at: that two names differ is mostly seen by their lengths,
         // and in which order they stand only by their bytes.
         let from = if self.places.len() <= FEW {
-            self.places.iter().position(|place| self.name(place) == name)
+            self.places.iter().position(|place| self.is_called(place, name))
         } else {
             Some(self.places.partition_point(|place| self.name(place) < name))
         };
         let rest = from.and_then(|from| self.places.get(from..)).unwrap_or_default();
-        let n = rest.iter().take_while(|place| self.name(place) == name).count();
+        let n = rest.iter().take_while(|place| self.is_called(place, name)).count();
         rest.get(..n).unwrap_or_default()
     }
 
@@ -156,14 +160,10 @@ impl Pairs {
     fn is_in_order(&self) -> bool {
         let is_whole = |place: &Place| !place.name.is_empty() && !place.value.is_empty();
         self.places.iter().all(is_whole)
-            && self.places.is_sorted_by(|one, other| {
-                match self.name(one).cmp(self.name(other)) {
-                    Ordering::Less => true,
-                    Ordering::Equal => {
-                        one.name == other.name && self.value(one) < self.value(other)
-                    }
-                    Ordering::Greater => false,
-                }
+            && self.places.is_sorted_by(|one, other| match self.name(one).cmp(self.name(other)) {
+                Ordering::Less => true,
+                Ordering::Equal => one.name == other.name && self.value(one) < self.value(other),
+                Ordering::Greater => false,
             })
     }
 }

@@ -18,8 +18,10 @@ use super::{
     database::Schema,
     limit_of,
     reading::Readers,
-    row_of, seq_of, size_of,
-    writer::{self, Ledger, Request, Row, Task, Writer, stopped},
+    row_of,
+    rows::Rows,
+    seq_of, size_of,
+    writer::{self, Ledger, Request, Task, Writer, stopped},
 };
 use crate::{
     event::{ChangeReport, Event, EventId, Time, micros, time_of_micros},
@@ -87,10 +89,9 @@ impl SqliteLog {
     }
 
     fn enqueue(&self, events: &[Event]) -> Result<Answer, StoreError> {
-        let rows = events.iter().map(Row::of).collect::<Result<Vec<_>, _>>()?;
-        let bytes = rows.iter().map(Row::bytes).sum::<usize>();
+        let rows = Rows::of(events)?;
         // A request that is larger than the whole queue gets in when the queue is empty.
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limits.queue_bytes);
+        let bytes = u32::try_from(rows.bytes()).unwrap_or(u32::MAX).min(self.limits.queue_bytes);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let room = room.map_err(|_no_room| StoreError::Full)?;
         let (answer, answered) = oneshot::channel();
@@ -148,9 +149,9 @@ impl Log for SqliteLog {
 
     fn after(&self, seq: Seq, limit: usize) -> Result<Vec<Logged>, StoreError> {
         self.readers.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT seq, at, id, late, body FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            )?;
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {EVENT} FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+            ))?;
             let mut events = Vec::new();
             let rows = query.query_and_then((row_of(seq), limit_of(limit)), logged)?;
             hand_over(rows, &mut |event| events.push(event))?;
@@ -166,11 +167,11 @@ impl Log for SqliteLog {
         each: &mut dyn FnMut(Logged),
     ) -> Result<(), StoreError> {
         self.readers.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT seq, at, id, late, body FROM event INDEXED BY event_order \
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {EVENT} FROM event INDEXED BY event_order \
                  WHERE at BETWEEN ?1 AND ?2 AND ifnull(first_seq, seq) <= ?3 AND NOT late \
-                 ORDER BY at, id",
-            )?;
+                 ORDER BY at, id"
+            ))?;
             let range = (micros(from), micros(to), row_of(until));
             hand_over(query.query_and_then(range, logged)?, each)
         })
@@ -184,11 +185,11 @@ impl Log for SqliteLog {
         each: &mut dyn FnMut(EventId, ChangeReport),
     ) -> Result<(), StoreError> {
         self.readers.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT seq, at, id, late, body FROM event INDEXED BY event_change \
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {EVENT} FROM event INDEXED BY event_change \
                  WHERE at BETWEEN ?1 AND ?2 AND ifnull(first_seq, seq) <= ?3 \
-                 AND substr(body, 1, 16) = '{\"type\":\"change\"' AND NOT late ORDER BY at, id",
-            )?;
+                 AND substr(body, 1, 16) = '{{\"type\":\"change\"' AND NOT late ORDER BY at, id"
+            ))?;
             let range = (micros(from), micros(to), row_of(until));
             hand_over(query.query_and_then(range, logged)?, &mut |logged| {
                 if let Event::Change(report) = logged.event {
@@ -200,10 +201,9 @@ impl Log for SqliteLog {
 
     fn event(&self, at: Time, id: &EventId) -> Result<Option<Event>, StoreError> {
         self.readers.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT seq, at, id, late, body FROM event INDEXED BY event_order \
-                 WHERE at = ?1 AND id = ?2",
-            )?;
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {EVENT} FROM event INDEXED BY event_order WHERE at = ?1 AND id = ?2"
+            ))?;
             let mut found = query.query_and_then((micros(at), id.0), logged)?;
             Ok(found.next().transpose()?.map(|logged| logged.event))
         })
@@ -269,17 +269,21 @@ fn hand_over(
     Ok(())
 }
 
+/// The columns of an event, in the order in which [`logged`] reads them: by name each would be looked
+/// for in each row.
+const EVENT: &str = "seq, at, id, late, body";
+
 /// The event in a row; else which row it is that cannot be read.
 fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Failure> {
-    let seq: i64 = row.get("seq")?;
+    let seq: i64 = row.get(0)?;
     decode(row, seq).map_err(|what| Failure::row(format!("event {seq}"), &what))
 }
 
 fn decode(row: &rusqlite::Row<'_>, seq: i64) -> Result<Logged, Box<dyn std::error::Error>> {
-    let event = Event::from_json(row.get_ref("body")?.as_bytes()?)?;
-    let at: i64 = row.get("at")?;
+    let event = Event::from_json(row.get_ref(4)?.as_str()?)?;
+    let at: i64 = row.get(1)?;
     if micros(event.time()) != at {
         return Err(format!("its time is {}, its row says {at}", micros(event.time())).into());
     }
-    Ok(Logged { seq: seq_of(seq), id: EventId(row.get("id")?), late: row.get("late")?, event })
+    Ok(Logged { seq: seq_of(seq), id: EventId(row.get(2)?), late: row.get(3)?, event })
 }

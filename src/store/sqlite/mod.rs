@@ -8,6 +8,7 @@ mod lock;
 mod log;
 mod reading;
 mod records;
+mod rows;
 mod state;
 mod writer;
 

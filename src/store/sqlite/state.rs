@@ -162,7 +162,7 @@ impl State for SqliteState {
                 put_change(transaction, one)?;
             }
             batch.families.iter().try_for_each(|kept| put_family(transaction, kept))?;
-            batch.firings.iter().try_for_each(|row| put_firing(transaction, row))?;
+            put_firings(transaction, &batch.firings)?;
             for seen in &batch.seen {
                 let sql = "INSERT OR REPLACE INTO seen (id, newest, count, bits) \
                            VALUES (?1, ?2, ?3, ?4)";
@@ -515,7 +515,7 @@ fn outlook(end: Option<i64>, expected: bool) -> Outlook {
     }
 }
 
-fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
+fn put_firings(connection: &Connection, rows: &[FiringRow]) -> Result<(), Failure> {
     let sql = "INSERT INTO alert (starts_at, identity, family, event_at, event, ends_at, expected, \
                first, episode_ends_at, episode_expected, pending_at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -524,21 +524,23 @@ fn put_firing(connection: &Connection, row: &FiringRow) -> Result<(), Failure> {
                expected = excluded.expected, first = excluded.first, \
                episode_ends_at = excluded.episode_ends_at, \
                episode_expected = excluded.episode_expected, pending_at = excluded.pending_at";
-    let FiringRow { identity, family, starts_at, firing, episode } = row;
-    let episode_outlook = episode.unwrap_or(Outlook::Fires);
-    connection.prepare_cached(sql)?.execute((
-        micros(*starts_at),
-        identity.0,
-        family.0,
-        micros(firing.told_at),
-        firing.told.0,
-        firing.outlook.end().map(micros),
-        firing.outlook.is_expected(),
-        episode.is_some(),
-        episode_outlook.end().map(micros),
-        episode_outlook.is_expected(),
-        firing.pending_at.map(micros),
-    ))?;
+    let mut upsert = connection.prepare_cached(sql)?;
+    for FiringRow { identity, family, starts_at, firing, episode } in rows {
+        let episode_outlook = episode.unwrap_or(Outlook::Fires);
+        upsert.execute((
+            micros(*starts_at),
+            identity.0,
+            family.0,
+            micros(firing.told_at),
+            firing.told.0,
+            firing.outlook.end().map(micros),
+            firing.outlook.is_expected(),
+            episode.is_some(),
+            episode_outlook.end().map(micros),
+            episode_outlook.is_expected(),
+            firing.pending_at.map(micros),
+        ))?;
+    }
     Ok(())
 }
 

@@ -1,17 +1,14 @@
 use tempfile::tempdir;
 
 use super::{
-    SqliteState, StoreError,
-    database::Schema,
-    log, records, state,
-    writer::{Ledger, Row},
+    SqliteState, StoreError, database::Schema, log, records, rows::Rows, state, writer::Ledger,
 };
 use crate::{
     event::{Event, Labels, Note, time_of_micros},
     store::{Position, Seq, State as _},
 };
 
-fn row(micros: i64) -> Row {
+fn note(micros: i64) -> Event {
     let note = Note {
         at: time_of_micros(micros),
         at_assumed: false,
@@ -20,7 +17,7 @@ fn row(micros: i64) -> Row {
         incident: None,
         labels: Labels::default(),
     };
-    Row::of(&Event::Note(note)).unwrap()
+    Event::Note(note)
 }
 
 #[test]
@@ -52,8 +49,8 @@ fn a_full_disk_loses_nothing_that_was_committed_and_is_written_again_when_there_
     room(&ledger, 40);
     let mut committed = 0;
     let error = loop {
-        let rows: Vec<_> = (0..10).map(|n| row(committed * 10 + n)).collect();
-        match ledger.commit(&[&rows]) {
+        let notes: Vec<_> = (0..10).map(|n| note(committed * 10 + n)).collect();
+        match ledger.commit(&[&Rows::of(&notes).unwrap()]) {
             Ok(_) => committed += 1,
             Err(error) => break error,
         }
@@ -63,7 +60,7 @@ fn a_full_disk_loses_nothing_that_was_committed_and_is_written_again_when_there_
     let held = Seq(u64::try_from(committed * 10).unwrap());
     assert_eq!(ledger.end(), held);
     room(&ledger, 1000);
-    let appended = ledger.commit(&[&[row(-1)]]).unwrap();
+    let appended = ledger.commit(&[&Rows::of(&[note(-1)]).unwrap()]).unwrap();
     assert_eq!(appended[0].seq, Seq(held.0 + 1));
 }
 

@@ -24,9 +24,15 @@ use rusqlite::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::{Failure, StoreError, count_of, database::Database, limit_of, row_of, seq_of};
+use super::{
+    Failure, StoreError, count_of,
+    database::Database,
+    limit_of, row_of,
+    rows::{Row, Rows},
+    seq_of,
+};
 use crate::{
-    event::{Event, EventId, Time, micros},
+    event::{Time, micros},
     store::{Appended, Seq},
 };
 
@@ -52,45 +58,6 @@ impl Default for Limits {
 /// before, is a post that was tried again: its sender never heard of the first.
 const RETRIED_WITHIN: i64 = 2 * 60 * 1_000_000;
 
-/// An event, ready to be written.
-#[derive(Debug)]
-pub(super) struct Row {
-    at: i64,
-    at_assumed: bool,
-    id: EventId,
-    valid_until: Option<i64>,
-    body: String,
-}
-
-impl Row {
-    /// The event's row; made by the caller, so that the one writer does no more than it must.
-    pub(super) fn of(event: &Event) -> Result<Self, StoreError> {
-        let (body, id) = event
-            .written()
-            .map_err(|error| StoreError::Unavailable(format!("an event is no JSON: {error}")))?;
-        Ok(Self {
-            at: micros(event.time()),
-            at_assumed: event.is_time_assumed(),
-            id,
-            valid_until: event.holds_until().map(micros),
-            body,
-        })
-    }
-
-    /// Whether the log has it from a short time before; only for those whose time is assumed.
-    fn was_tried_before(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM event INDEXED BY event_assumed \
-                   WHERE at_assumed AND id = ?1 AND at BETWEEN ?2 AND ?3)";
-        let since = self.at.saturating_sub(RETRIED_WITHIN);
-        connection.prepare_cached(sql)?.query_row((self.id.0, since, self.at), |row| row.get(0))
-    }
-
-    /// What it weighs in the queue.
-    pub(super) fn bytes(&self) -> usize {
-        self.body.len() + size_of::<Self>()
-    }
-}
-
 /// What the thread is asked for.
 pub(super) enum Task {
     /// To add rows.
@@ -106,7 +73,7 @@ pub(super) type Work =
 /// Rows that somebody waits for.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Rows,
     /// Its part of the queue's bytes.
     pub(super) room: OwnedSemaphorePermit,
     pub(super) answer: oneshot::Sender<Result<Appended, StoreError>>,
@@ -263,7 +230,7 @@ fn settle(
     batch: Vec<Request>,
     tail: &watch::Sender<Seq>,
 ) -> Result<(), StoreError> {
-    let requests: Vec<_> = batch.iter().map(|request| &*request.rows).collect();
+    let requests: Vec<_> = batch.iter().map(|request| &request.rows).collect();
     let committed = ledger.commit(&requests);
     let outcome = committed.as_ref().map(drop).map_err(StoreError::clone);
     let answers: Vec<_> = match committed {
@@ -368,7 +335,7 @@ impl Ledger {
     }
 
     /// Writes all requests in one transaction: all are durable, or none is written.
-    pub(super) fn commit(&mut self, requests: &[&[Row]]) -> Result<Vec<Appended>, StoreError> {
+    pub(super) fn commit(&mut self, requests: &[&Rows]) -> Result<Vec<Appended>, StoreError> {
         let written = self.write(requests);
         written.map_err(|error| Failure::from(error).at(&self.database.path))
     }
@@ -412,7 +379,7 @@ impl Ledger {
         })
     }
 
-    fn write(&mut self, requests: &[&[Row]]) -> rusqlite::Result<Vec<Appended>> {
+    fn write(&mut self, requests: &[&Rows]) -> rusqlite::Result<Vec<Appended>> {
         // Dropped on the way, it is rolled back.
         let transaction =
             self.database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -456,6 +423,14 @@ const PUT_IN_ORDER: &str = "\
     FROM event WHERE at >= (SELECT min(at) FROM event WHERE late)) \
     UPDATE event SET seq = moved.now, first_seq = NULL, late = 0 FROM moved WHERE seq = moved.was";
 
+/// Whether the log has the row from a short time before; only for those whose time is assumed.
+fn was_tried_before(row: &Row, connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM event INDEXED BY event_assumed \
+               WHERE at_assumed AND id = ?1 AND at BETWEEN ?2 AND ?3)";
+    let since = row.at.saturating_sub(RETRIED_WITHIN);
+    connection.prepare_cached(sql)?.query_row((row.id.0, since, row.at), |row| row.get(0))
+}
+
 impl Head {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT seq, rows, (SELECT max(at) FROM event) FROM head";
@@ -475,15 +450,15 @@ impl Head {
         &mut self,
         connection: &Connection,
         insert: &mut CachedStatement<'_>,
-        row: &Row,
+        (row, body): (&Row, &str),
         horizon: i64,
     ) -> rusqlite::Result<bool> {
-        if row.at_assumed && row.was_tried_before(connection)? {
+        if row.at_assumed && was_tried_before(row, connection)? {
             return Ok(false);
         }
         let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
         let seq = self.seq + 1;
-        let Row { at, id, body, valid_until, at_assumed } = row;
+        let Row { at, id, valid_until, at_assumed, .. } = row;
         let written = insert.execute((seq, at, id.0, late, body, valid_until, at_assumed))?;
         if written == 0 {
             return Ok(false);
