@@ -10,6 +10,7 @@ mod reading;
 mod records;
 mod rows;
 mod state;
+mod trickle;
 mod writer;
 
 #[cfg(test)]

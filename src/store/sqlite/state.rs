@@ -16,6 +16,7 @@ use super::{
     limit_of,
     reading::Readers,
     row_of, seq_of, size_of,
+    trickle::trickling,
 };
 use crate::{
     correlate::{Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
@@ -44,6 +45,10 @@ pub(super) const SCHEMA: Schema = Schema {
     page_kib: 8,
     ahead_kib: 64 << 10,
 };
+
+/// Where so many rows or more are written at once, they are synced meanwhile. Each is of another page
+/// at worst: fewer are no more than ten megabytes.
+const MANY_ROWS: usize = 1024;
 
 /// The state of one machine, in `state.db`.
 #[derive(Debug)]
@@ -85,9 +90,10 @@ impl SqliteState {
         self.readers.damage()
     }
 
-    /// Does all of `work` in one transaction, or nothing.
+    /// Does all of `work`, which touches so many rows, in one transaction, or nothing.
     fn write(
         &self,
+        rows: usize,
         work: impl FnOnce(&Transaction<'_>) -> Result<(), Failure>,
     ) -> Result<(), StoreError> {
         let mut writer = self.writer();
@@ -96,7 +102,11 @@ impl SqliteState {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             work(&transaction)?;
-            Ok(transaction.commit()?)
+            if rows < MANY_ROWS {
+                return Ok(transaction.commit()?);
+            }
+            // Nearly all is written to the file only now.
+            Ok(trickling(&path.with_extension("db-wal"), || transaction.commit())?)
         };
         written().map_err(|failure| failure.at(path))
     }
@@ -148,7 +158,7 @@ impl State for SqliteState {
     }
 
     fn commit(&self, batch: &StateBatch) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write(batch.families.len() + batch.firings.len(), |transaction| {
             for id in &batch.incidents_gone {
                 remove(transaction, "incident", &id.0)?;
             }
@@ -184,7 +194,7 @@ impl State for SqliteState {
     }
 
     fn clear(&self) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write(usize::MAX, |transaction| {
             Ok(transaction.execute_batch(
                 "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
                  DELETE FROM family; DELETE FROM alert; DELETE FROM seen; DELETE FROM note; \
@@ -195,7 +205,7 @@ impl State for SqliteState {
 
     fn forget(&self, old: &Old) -> Result<usize, StoreError> {
         let mut dropped = 0;
-        self.write(|transaction| {
+        self.write(old.limit, |transaction| {
             for id in &old.seen {
                 transaction.prepare_cached("DELETE FROM seen WHERE id = ?1")?.execute([id])?;
             }
