@@ -8,6 +8,7 @@
 mod alerts;
 mod retention;
 mod seen;
+mod taken;
 
 pub use self::retention::Retention;
 
@@ -22,14 +23,13 @@ use tokio::sync::watch;
 
 use crate::{
     correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Past, Window},
-    event::{AlertReport, Event, EventId, Firing, Time},
+    event::{Event, Time},
     metrics::Metrics,
-    store::{
-        FiringRow, Log, Logged, Position, Records, Seq, State, StateBatch, StoreError, Stored, View,
-    },
+    store::{Log, Logged, Position, Records, Seq, State, StateBatch, StoreError, Stored, View},
 };
 use alerts::{Alerts, Kept};
 use retention::{Desk, Lines, Pass};
+use taken::Taken;
 
 /// So many events are read at once, ...
 const SLICE: usize = 2_048;
@@ -371,8 +371,8 @@ impl Engine {
         (self.pass, self.dropped) = (None, None);
         self.newest = self.log.newest(Time::MAX_UTC, self.position)?;
         self.read_window()?;
-        let batch = self.advance()?;
-        self.commit(batch, self.position)
+        let told = self.advance()?;
+        self.commit(Taken::default(), told, self.position)
     }
 
     /// Decides on all that is new in the fold; what is to be written then.
@@ -514,7 +514,7 @@ impl Engine {
     fn take_slices(&mut self) -> Result<bool, StoreError> {
         let (mut until, mut more) = (self.position, true);
         let end = self.log.end()?;
-        let mut taken = StateBatch::default();
+        let mut taken = Taken::default();
         for n in 0..SLICES_MAX {
             let mut slice = self.log.after(until, SLICE)?;
             let read = slice.len();
@@ -542,11 +542,7 @@ impl Engine {
         }
         if until > self.position {
             let told = self.advance()?;
-            let StateBatch { notes, feedback, changes, firings, .. } = taken;
-            let mut batch = StateBatch { notes, feedback, ..told };
-            batch.changes.extend(changes);
-            batch.firings.extend(firings);
-            self.commit(batch, until)?;
+            self.commit(taken, told, until)?;
         }
         Ok(more)
     }
@@ -589,7 +585,7 @@ impl Engine {
     }
 
     /// Takes in a slice of the log; what the fold does not tell of goes to `taken`.
-    fn fold_in(&mut self, slice: &[Logged], taken: &mut StateBatch) -> Result<(), StoreError> {
+    fn fold_in(&mut self, slice: &[Logged], taken: &mut Taken) -> Result<(), StoreError> {
         self.newest = self.newest_with(slice);
         let (state, log) = (Arc::clone(&self.state), Arc::clone(&self.log));
         let kept = Kept { log: log.as_ref(), state: state.as_ref(), from: self.window_from() };
@@ -602,7 +598,10 @@ impl Engine {
                         self.fold.feedback(&self.model, said, *id);
                     }
                 }
-                _ if *late => {}
+                Event::Change(report) if *late => taken.late_change(report, *id),
+                Event::Alert(report) if *late => {
+                    taken.late_firing(report, *id, &self.model.mapping);
+                }
                 Event::Change(report) => self.fold.change(report, *id),
                 Event::Alert(report) => {
                     self.alerts.absorb((*id, report), &self.model, kept, &mut self.fold)?;
@@ -612,50 +611,7 @@ impl Engine {
                 self.fold.observe(event.time());
             }
         }
-        self.alerts.retell(&self.model, kept, &mut self.fold)?;
-        self.late(slice, taken)
-    }
-
-    /// What came too late to change an answer, merged so that it can be shown.
-    fn late(&self, batch: &[Logged], written: &mut StateBatch) -> Result<(), StoreError> {
-        for Logged { id, event, .. } in batch.iter().filter(|logged| logged.late) {
-            match event {
-                Event::Change(report) => {
-                    let held = self.state.history(&report.id)?;
-                    let mut history = held.unwrap_or_default();
-                    history.absorb(report, *id);
-                    let change = history.change(&report.id, &self.model.mapping);
-                    written.changes.extend(change.map(|change| (change, history)));
-                }
-                Event::Alert(report) => written.firings.extend(self.late_firing(*id, report)?),
-                Event::Note(_) | Event::Feedback(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn late_firing(
-        &self,
-        id: EventId,
-        report: &AlertReport,
-    ) -> Result<Option<FiringRow>, StoreError> {
-        let identity = self.model.mapping.identity_id(&report.labels);
-        let mut row = FiringRow {
-            identity,
-            family: FamilyRef::NONE,
-            starts_at: report.starts_at,
-            firing: Firing::of(report, id),
-            episode: None,
-        };
-        let held = self.state.firing(&row.id())?;
-        if held.as_ref().is_some_and(|held| held.family != FamilyRef::NONE) {
-            return Ok(None);
-        }
-        if let Some(held) = held {
-            row.firing.join(&held.firing);
-        }
-        row.episode = Some(row.firing.outlook);
-        Ok(Some(row))
+        self.alerts.retell(&self.model, kept, &mut self.fold)
     }
 
     /// What is to be written of what is different.
@@ -695,9 +651,10 @@ impl Engine {
             .collect()
     }
 
-    /// Writes a batch, with the position that it is as of.
-    fn commit(&mut self, mut batch: StateBatch, until: Seq) -> Result<(), StoreError> {
+    /// Writes what was taken in and what the fold tells of it, with the position that it is as of.
+    fn commit(&mut self, taken: Taken, told: StateBatch, until: Seq) -> Result<(), StoreError> {
         let started = Instant::now();
+        let mut batch = taken.with(told, self.state.as_ref(), &self.model.mapping)?;
         batch.position = Position {
             seq: until,
             config: self.model.hash(),

@@ -139,3 +139,52 @@ fn a_change_that_was_told_too_late_is_suspected_after_a_rebuild_and_not_after_a_
     daemon.restart();
     assert!(suspected(&daemon, ""));
 }
+
+/// Of a change that takes weeks its beginning may be told too late and its end in time: it counts from
+/// then on, and is shown whole.
+#[test]
+fn what_was_told_of_a_change_in_time_hides_nothing_of_what_was_told_too_late() {
+    let mut daemon = Daemon::start();
+    tell(&daemon, &happened(0..LAST));
+    let began = show_time(moment(LAST - 12, 600));
+    let ended = show_time(moment(LAST - 1, 500));
+    let reports = |id: &str| {
+        let scope = json!({"id": id, "kind": "migration", "service": "ledger"});
+        let mut start = scope.clone();
+        start["status"] = "started".into();
+        start["title"] = format!("{id} of all entries").into();
+        start["started_at"] = began.clone().into();
+        let mut end = scope;
+        end["status"] = "succeeded".into();
+        end["finished_at"] = ended.clone().into();
+        [start, end]
+    };
+    let post = |body: &Value| daemon.post("/api/v1/changes", &body.to_string())["seq"].as_u64();
+    for report in reports("apart") {
+        post(&report).unwrap();
+    }
+    let [start, end] = reports("reversed");
+    for report in [end, start] {
+        post(&report).unwrap();
+    }
+    let seq = post(&Value::Array(reports("together").to_vec())).unwrap();
+
+    let assert_whole = |daemon: &Daemon, seq: u64, when: &str| {
+        let (start, end) = (&began, show_time(moment(LAST - 12, 601)));
+        let path = format!("/api/v1/changes?wait_seq={seq}&timeout=60s&start={start}&end={end}");
+        let changes = daemon.get(&path)["changes"].clone();
+        for id in ["apart", "reversed", "together"] {
+            let told = changes.as_array().unwrap().iter().find(|one| one["id"] == id);
+            let told = told.unwrap_or_else(|| panic!("{id} {when}: {changes:#}"));
+            let told = ["title", "started_at", "finished_at"].map(|field| told[field].clone());
+            let expected = [format!("{id} of all entries"), began.clone(), ended.clone()];
+            assert_eq!(told, expected.map(Value::from), "{id} {when}");
+        }
+    };
+    assert_whole(&daemon, seq, "at first");
+    assert!(daemon.stop().success());
+    daemon.restart();
+    assert_whole(&daemon, seq, "after a restart");
+    let seq = tell(&daemon, &happened(LAST..LAST + 1));
+    assert_whole(&daemon, seq, "with another window");
+}
