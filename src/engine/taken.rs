@@ -52,7 +52,7 @@ impl Taken {
         let changes = joined(told.changes, late_changes, state, mapping)?;
         let mut firings = told.firings;
         firings.extend(beside(late_firings, &firings, state)?);
-        Ok(StateBatch { notes, feedback, changes, firings, ..told })
+        Ok(StateBatch { changes, firings, notes, feedback, ..told })
     }
 }
 

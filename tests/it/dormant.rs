@@ -185,6 +185,6 @@ fn what_was_told_of_a_change_in_time_hides_nothing_of_what_was_told_too_late() {
     assert!(daemon.stop().success());
     daemon.restart();
     assert_whole(&daemon, seq, "after a restart");
-    let seq = tell(&daemon, &happened(LAST..LAST + 1));
+    let seq = tell(&daemon, &happened(LAST..=LAST));
     assert_whole(&daemon, seq, "with another window");
 }
