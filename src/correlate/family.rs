@@ -317,15 +317,12 @@ struct Held {
     spot: Spot,
 }
 
-#[expect(clippy::disallowed_types, reason = "asked for each alert, and never gone through")]
-type Places = std::collections::HashMap<u64, usize, fnv::FnvBuildHasher>;
-
 /// All families, as they grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
     /// The places of the keys, by their hashes: a storm asks for each alert, and numbers are compared
     /// faster than names. Of keys with one hash the next has the next number.
-    places: Places,
+    places: BTreeMap<u64, usize>,
     known: Vec<Known>,
     /// In boxes, since little is to be left of one that is no longer there: where reports come in no
     /// order, families begin anew again and again.
