@@ -109,6 +109,8 @@ pub(super) struct Changes {
     unsettled: BTreeSet<Slot>,
     /// What is new or different since it was told last.
     pub(super) touched: BTreeSet<Slot>,
+    /// What was reported on since it was told last, but for what was told before and is read again.
+    pub(super) reported: BTreeSet<Slot>,
 }
 
 /// What changes share, by number.
@@ -160,10 +162,17 @@ impl Changes {
 
     /// Takes in one report.
     pub(super) fn absorb(&mut self, report: &ChangeReport, id: EventId) {
+        let slot = self.restore(report, id);
+        self.reported.insert(slot);
+    }
+
+    /// Takes in one report that was taken in before: what it tells is not told again.
+    pub(super) fn restore(&mut self, report: &ChangeReport, id: EventId) -> Slot {
         let slot = self.slot(&report.id);
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.history.absorb(report, id);
         }
+        slot
     }
 
     fn slot(&mut self, id: &ChangeId) -> Slot {

@@ -79,6 +79,11 @@ impl Fold {
         self.changes.absorb(report, id);
     }
 
+    /// Takes in a report on a change that was kept: it is known where the changes are told.
+    pub fn restore_change(&mut self, report: &ChangeReport, id: EventId) {
+        self.changes.restore(report, id);
+    }
+
     /// The place of a family's key, for as long as the fold lives.
     pub fn place(&mut self, key: &KeyView<'_>) -> KeyPlace {
         self.families.place(key)
@@ -165,6 +170,7 @@ impl Fold {
         let spoken_of = self.said.take_touched(&self.families);
         let news = self.tell(model, frozen, &spoken_of);
         self.changes.touched.clear();
+        self.changes.reported.clear();
         self.families.touched.clear();
         self.families.renewed.clear();
         news
@@ -222,7 +228,7 @@ impl Fold {
         news.changes = self
             .changes
             .touched
-            .iter()
+            .intersection(&self.changes.reported)
             .filter_map(|slot| {
                 Some((self.changes.get(*slot)?.clone(), self.changes.history(*slot)?.clone()))
             })

@@ -407,7 +407,7 @@ impl Engine {
             self.fold.restore_family(&self.model, kept);
         }
         self.log.changes(from, Time::MAX_UTC, self.position, &mut |id, report| {
-            self.fold.change(&report, id);
+            self.fold.restore_change(&report, id);
         })?;
         self.read_feedback(from)?;
         if let Some(oldest) = self.log.oldest(from, self.position)? {
