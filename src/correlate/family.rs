@@ -58,7 +58,7 @@ impl FamilyKey {
 
 /// A family's key where it is said, as in an alert's labels: a storm asks for each alert which family
 /// it is of, and mostly it is a known one.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Debug, Hash)]
 pub struct KeyView<'a> {
     alertname: &'a str,
     services: Vec<&'a str>,
@@ -475,8 +475,8 @@ impl Families {
             // Of two ends, what was decided before the earlier one stands.
             differs = [family.ends_at, run.to].into_iter().flatten().min();
         }
-        let by_id = |(first, head)| (Span::id(first).cmp(&family.head.id), first, head);
-        if let Some((Ordering::Equal, first, head)) = first.map(by_id) {
+        let first = first.map(|(first, head)| (first.id().cmp(&family.head.id), first, head));
+        if let Some((Ordering::Equal, first, head)) = first {
             // The same episode, perhaps in other words.
             let head = head(first);
             if head != family.head {
@@ -491,7 +491,7 @@ impl Families {
                 }
                 self.renewed.insert(slot);
             }
-        } else if let Some((Ordering::Less, first, head)) = first.map(by_id) {
+        } else if let Some((Ordering::Less, first, head)) = first {
             *family = Family::new(&family.key, head(first), run, model);
             *spot = Spot::new(family, &model.catalog);
             self.renewed.insert(slot);

@@ -347,7 +347,7 @@ impl ChangeHistory {
         let mut labels = self.labels.clone();
         self.resources
             .iter()
-            .for_each(|resource| labels.insert("resource_types", resource.type_name.clone()));
+            .for_each(|resource| labels.insert("resource_types", &resource.type_name));
         Some(Change {
             id: id.clone(),
             kind: self.kind.value().copied().unwrap_or(Kind::Other),

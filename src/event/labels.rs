@@ -190,7 +190,7 @@ impl Mapping {
             if let Some(values) = aliases.iter().find_map(|alias| self.useful(labels, alias)) {
                 scope.remove(canonical);
                 for value in values {
-                    scope.insert(canonical.clone(), value);
+                    scope.insert(canonical, value);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Pairs of texts, sorted, in one piece of memory.
 //!
 //! An alert has ten labels or more, and millions come and go: to take memory for each name and each
-//! value, and to give it back on another thread, was a tenth of what an alert costs.
+//! value, and to give it back on another thread, was a fifteenth of what an alert costs.
 
 use std::{cmp::Ordering, fmt, ops::Range};
 

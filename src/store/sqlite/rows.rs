@@ -7,7 +7,7 @@ use super::StoreError;
 use crate::event::{Event, EventId, micros};
 
 /// Events as rows of the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rows {
     rows: Vec<Row>,
     /// The events as JSON, one after the other: they are given back on the writer's thread, and one

@@ -46,8 +46,8 @@ pub(super) const SCHEMA: Schema = Schema {
     ahead_kib: 64 << 10,
 };
 
-/// Where so many rows or more are written at once, they are synced meanwhile. Each is of another page
-/// at worst: fewer are no more than ten megabytes.
+/// Where so many rows or more are written at once, they are synced meanwhile. Each alters a page or two
+/// at worst: fewer are sixteen megabytes at most.
 const MANY_ROWS: usize = 1024;
 
 /// The state of one machine, in `state.db`.

@@ -404,7 +404,7 @@ impl Run {
 fn labels(tool: &str, touched: &[(&String, &Touched)]) -> Labels {
     let mut labels = Labels::default();
     labels.insert("tool", tool);
-    let types = touched.iter().map(|(_, touched)| touched.type_name.clone());
+    let types = touched.iter().map(|(_, touched)| touched.type_name.as_str());
     labels.insert_all("resource_types", types);
     labels.insert_all("module", touched.iter().filter_map(|(_, one)| one.module.as_ref()));
     labels
