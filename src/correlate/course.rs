@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::event::{EpisodeId, EventId, Firings, Stretch, Time, micros, time_of_micros};
 
@@ -28,11 +29,13 @@ pub struct Span {
     pub joined: bool,
 }
 
+/// An alert's episodes: of most there is one, for which no memory is asked.
+pub type Spans = SmallVec<[Span; 1]>;
+
 impl Span {
     /// The episodes of one alert, by the hash of its identity, that began at `from` or later.
-    pub fn all(firings: &Firings, identity: &EventId, from: Time) -> Vec<Self> {
-        let stretches = firings.stretches();
-        let joined = firings.iter().count() > stretches.len();
+    pub fn all(firings: &Firings, identity: &EventId, from: Time) -> Spans {
+        let joined = firings.iter().count() > firings.stretches().count();
         let span = |stretch: Stretch| Self {
             identity: *identity,
             starts_at: stretch.starts_at,
@@ -41,8 +44,7 @@ impl Span {
             pending_at: stretch.pending_at,
             joined,
         };
-        let stretches = stretches.into_iter();
-        stretches.filter(|stretch| stretch.starts_at >= from).map(span).collect()
+        firings.stretches().filter(|stretch| stretch.starts_at >= from).map(span).collect()
     }
 
     /// The episode's name.
@@ -54,6 +56,9 @@ impl Span {
         self.ends_at.filter(|_| !self.expected)
     }
 }
+
+/// From when on something fired, and until when; `None`: no end is in sight.
+pub(super) type Stretched = (Time, Option<Time>);
 
 /// An unbroken time over which at least one alert of the family fired.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -159,15 +164,10 @@ impl Course {
     }
 
     /// From when on something fires, and until when it is expected to.
-    pub(super) fn firing(&self) -> Option<(Time, Option<Time>)> {
+    fn firing(&self) -> Option<Stretched> {
         let from = *self.firing.first()?;
         let all_expected = self.expected.len() == self.firing.len();
         Some((from, self.expected.first().filter(|_| all_expected).map(|end| end.0)))
-    }
-
-    /// What has ended.
-    pub(super) fn ended(&self) -> &[Covered] {
-        &self.ended
     }
 
     /// Its runs, in order, with no gap longer than `gap` in any.
@@ -199,9 +199,16 @@ impl Course {
         runs
     }
 
+    /// When anything fired in a run: from when and until when, `None` while no end is in sight.
+    pub(super) fn stretches(&self, run: Run) -> impl Iterator<Item = Stretched> + Clone {
+        let ended = self.ended.iter().map(|stretch| (stretch.from, Some(stretch.to)));
+        let within = run.within();
+        ended.chain(self.firing()).filter(move |(from, _)| within(*from))
+    }
+
     /// The part of it that lies in a run, to be kept with it.
     pub(super) fn part(&self, run: &Run) -> Self {
-        let within = |time: Time| time >= run.from && run.to.is_none_or(|to| time <= to);
+        let within = run.within();
         let last = self.firing().is_some_and(|(from, _)| within(from));
         Self {
             ended: self.ended.iter().filter(|stretch| within(stretch.from)).copied().collect(),
@@ -221,6 +228,12 @@ impl Course {
 }
 
 impl Run {
+    /// Whether what begins then is a part of it.
+    fn within(&self) -> impl Fn(Time) -> bool + Copy + use<> {
+        let Self { from, to, .. } = *self;
+        move |time| time >= from && to.is_none_or(|to| time <= to)
+    }
+
     fn join(&mut self, next: Self) {
         self.episodes += next.episodes;
         (self.to, self.expected) = match (self.to, next.to) {

@@ -10,15 +10,17 @@ use std::{
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{
-    course::{Course, Covered, Run, Span},
+    course::{Course, Run, Span, Stretched},
+    fold::Altered,
     model::Model,
     time::Interval,
     vocabulary::{Word, hashes, words},
 };
 use crate::{
-    catalog::{Catalog, Place},
+    catalog::Place,
     event::{AlertReport, EpisodeId, EventId, Labels, Mapping, Time, micros},
 };
 
@@ -61,9 +63,12 @@ impl FamilyKey {
 #[derive(Debug, Hash)]
 pub struct KeyView<'a> {
     alertname: &'a str,
-    services: Vec<&'a str>,
-    environments: Vec<&'a str>,
+    services: Few<'a>,
+    environments: Few<'a>,
 }
+
+/// Mostly one, for which no memory is asked.
+type Few<'a> = SmallVec<[&'a str; 1]>;
 
 impl<'a> KeyView<'a> {
     /// The family of an alert with these labels.
@@ -87,8 +92,8 @@ impl<'a> KeyView<'a> {
 
     fn is_of(&self, key: &FamilyKey) -> bool {
         self.alertname == key.alertname
-            && self.services == key.services
-            && self.environments == key.environments
+            && self.services.as_slice() == key.services
+            && self.environments.as_slice() == key.environments
     }
 }
 
@@ -191,6 +196,11 @@ impl Family {
         family_id(FamilyRef::of(&self.key), self.starts_at)
     }
 
+    /// Its turn in the order of all.
+    pub(super) fn turn(&self) -> (Time, &FamilyKey) {
+        (self.starts_at, &self.key)
+    }
+
     /// When the symptom can really have begun.
     pub(super) fn onset(&self) -> Interval {
         Interval { from: self.onset_from, to: self.onset_to }
@@ -258,6 +268,8 @@ pub(super) struct Spot {
     pub(super) near: [Vec<u64>; 3],
     /// What it is called, what it says and who shows it.
     pub(super) words: Vec<Word>,
+    /// It says that the service is out.
+    pub(super) out: bool,
 }
 
 impl Spot {
@@ -268,8 +280,8 @@ impl Spot {
             && services.any(|one| other.services.iter().any(|(service, _)| service == one))
     }
 
-    fn new(family: &Family, catalog: &Catalog) -> Self {
-        let labels = family.labels();
+    fn new(family: &Family, model: &Model) -> Self {
+        let (labels, catalog) = (family.labels(), &model.catalog);
         let hashed = |name| labels.values(name).map(hash).collect();
         Self {
             starts_at: family.starts_at,
@@ -279,6 +291,7 @@ impl Spot {
             clusters: hashed("cluster"),
             near: ["namespace", "node", "host"].map(hashed),
             words: family.words(),
+            out: model.settings.outage.iter().any(|matchers| matchers.matches(labels)),
         }
     }
 }
@@ -312,9 +325,21 @@ struct Known {
 struct Held {
     /// The place of its key.
     place: usize,
-    family: Family,
+    /// Shared with whoever writes what was told of it last.
+    family: Arc<Family>,
     /// Where it is.
     spot: Spot,
+}
+
+impl Held {
+    fn run(&self) -> Run {
+        Run {
+            from: self.family.starts_at,
+            to: self.family.ends_at,
+            expected: self.family.expected,
+            episodes: self.family.episodes,
+        }
+    }
 }
 
 /// All families, as they grow.
@@ -332,10 +357,8 @@ pub(super) struct Families {
     observed_from: Option<Time>,
     /// From when on decisions may turn out differently than they did.
     pub(super) dirty: Option<Time>,
-    /// What is new or different since it was told last.
-    pub(super) touched: BTreeSet<Slot>,
-    /// Of what is touched, that which has another first episode than it was told with.
-    pub(super) renewed: BTreeSet<Slot>,
+    /// What is new or different since it was told last, and how much of it.
+    pub(super) touched: BTreeMap<Slot, Altered>,
     /// What is no longer there since it was told last: key and start.
     gone: Vec<Turn>,
     /// Keys whose course must be told anew.
@@ -430,7 +453,7 @@ impl Families {
                 }
                 (None, Some(first)) => {
                     let family = Family::new(&key, head(first), run, model);
-                    families.push(self.open(place, family, &model.catalog));
+                    families.push(self.open(place, family, model));
                 }
                 (None, None) => {
                     self.forgotten.insert(place);
@@ -445,23 +468,27 @@ impl Families {
         }
     }
 
-    fn open(&mut self, place: usize, family: Family, catalog: &Catalog) -> Slot {
+    fn open(&mut self, place: usize, family: Family, model: &Model) -> Slot {
         let slot = self.slots.len();
         self.differs_from(family.starts_at);
         self.order.insert((family.starts_at, Arc::clone(&family.key)), slot);
-        self.touched.insert(slot);
-        self.renewed.insert(slot);
-        let spot = Spot::new(&family, catalog);
-        self.slots.push(Some(Box::new(Held { place, family, spot })));
+        self.touch(slot, Altered::All);
+        let spot = Spot::new(&family, model);
+        self.slots.push(Some(Box::new(Held { place, family: Arc::new(family), spot })));
         slot
+    }
+
+    fn touch(&mut self, slot: Slot, altered: Altered) {
+        let touched = self.touched.entry(slot).or_default();
+        *touched = altered.max(*touched);
     }
 
     fn close(&mut self, slot: Slot) {
         let Some(held) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         let family = held.family;
         self.differs_from(family.starts_at);
-        self.touched.insert(slot);
-        let place = (family.starts_at, family.key);
+        self.touch(slot, Altered::All);
+        let place = (family.starts_at, Arc::clone(&family.key));
         self.order.remove(&place);
         self.gone.push(place);
     }
@@ -470,10 +497,14 @@ impl Families {
     fn go_on(&mut self, slot: Slot, run: &Run, first: Option<(&Span, HeadOf<'_>)>, model: &Model) {
         let Some(Some(held)) = self.slots.get_mut(slot) else { return };
         let Held { family, spot, .. } = held.as_mut();
-        let mut differs = None;
+        let family = Arc::make_mut(family);
+        let (mut differs, mut altered) = (None, Altered::Course);
         if family.ends_at != run.to {
             // Of two ends, what was decided before the earlier one stands.
             differs = [family.ends_at, run.to].into_iter().flatten().min();
+        }
+        if (family.ends_at, family.expected) != (run.to, run.expected) {
+            altered = Altered::Standing;
         }
         let first = first.map(|(first, head)| (first.id().cmp(&family.head.id), first, head));
         if let Some((Ordering::Equal, first, head)) = first {
@@ -489,16 +520,16 @@ impl Families {
                     spot.words = words;
                     differs = Some(family.starts_at);
                 }
-                self.renewed.insert(slot);
+                altered = Altered::All;
             }
         } else if let Some((Ordering::Less, first, head)) = first {
             *family = Family::new(&family.key, head(first), run, model);
-            *spot = Spot::new(family, &model.catalog);
-            self.renewed.insert(slot);
+            *spot = Spot::new(family, model);
+            altered = Altered::All;
             differs = Some(family.starts_at);
         }
         (family.ends_at, family.expected, family.episodes) = (run.to, run.expected, run.episodes);
-        self.touched.insert(slot);
+        self.touch(slot, altered);
         if let Some(time) = differs {
             self.differs_from(time);
         }
@@ -523,7 +554,7 @@ impl Families {
 
     /// A family.
     pub(super) fn get(&self, slot: Slot) -> Option<&Family> {
-        self.held(slot).map(|held| &held.family)
+        self.held(slot).map(|held| &*held.family)
     }
 
     /// Where a family is.
@@ -560,23 +591,17 @@ impl Families {
         known.families.iter().rev().find(begun).copied()
     }
 
-    /// When it fired: what has ended, and since when it fires now.
-    pub(super) fn stretches(&self, slot: Slot) -> (Vec<Covered>, Option<(Time, Option<Time>)>) {
-        let (_, part) = self.part(slot).unwrap_or_default();
-        (part.ended().to_vec(), part.firing())
+    /// When it fired.
+    pub(super) fn stretches(&self, slot: Slot) -> Option<impl Iterator<Item = Stretched> + Clone> {
+        let held = self.held(slot)?;
+        Some(self.known.get(held.place)?.course.stretches(held.run()))
     }
 
-    /// What stands for its key, and the part of the key's course that is this family's.
-    pub(super) fn part(&self, slot: Slot) -> Option<(FamilyRef, Course)> {
-        let Held { place, family, .. } = self.held(slot)?;
-        let known = self.known.get(*place)?;
-        let part = known.course.part(&Run {
-            from: family.starts_at,
-            to: family.ends_at,
-            expected: family.expected,
-            episodes: family.episodes,
-        });
-        Some((known.family, part))
+    /// A family, what stands for its key, and the part of the key's course that is its own.
+    pub(super) fn part(&self, slot: Slot) -> Option<(&Arc<Family>, FamilyRef, Course)> {
+        let held = self.held(slot)?;
+        let known = self.known.get(held.place)?;
+        Some((&held.family, known.family, known.course.part(&held.run())))
     }
 
     /// Takes in a family that was kept, with its part of the course; those of one key by start.
@@ -584,9 +609,8 @@ impl Families {
         let onset = onset(&family.head, family.starts_at, model);
         (family.onset_from, family.onset_to) = (onset.from, onset.to);
         let KeyPlace { place, .. } = self.place(&family.key.view());
-        let slot = self.open(place, family, &model.catalog);
+        let slot = self.open(place, family, model);
         self.touched.remove(&slot);
-        self.renewed.remove(&slot);
         if let Some(known) = self.known.get_mut(place) {
             known.course.append(part);
             known.families.push(slot);

@@ -52,15 +52,27 @@ pub struct News {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     /// The family.
-    pub family: Family,
+    pub family: Arc<Family>,
     /// What stands for its key.
     pub key: FamilyRef,
     /// When its alerts fired.
     pub part: Part,
     /// The incident that it belongs to.
     pub incident: Option<IncidentId>,
-    /// More than its end, its number of episodes and its incident is different.
-    pub renewed: bool,
+    /// How much of it is different.
+    pub altered: Altered,
+}
+
+/// How much of a family is different from what was told last; whatever the least of it is, is.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Altered {
+    /// When its alerts fired, and how many did: in a storm mostly nothing else.
+    #[default]
+    Course,
+    /// Its end, or its incident.
+    Standing,
+    /// What began it, and so what is told of it.
+    All,
 }
 
 /// When a family's alerts fired, as far as it must be known to go on.
@@ -129,7 +141,8 @@ impl Fold {
 
     /// Takes in a family that was kept; those of one key by start.
     pub fn restore_family(&mut self, model: &Model, kept: Kept) {
-        let Kept { family, part, incident, key: _, renewed: _ } = kept;
+        let Kept { family, part, incident, key: _, altered: _ } = kept;
+        let family = Arc::unwrap_or_clone(family);
         let slot = self.families.restore(family, part.0, model);
         incident.map(|incident| self.holders.insert(slot, incident));
     }
@@ -172,7 +185,6 @@ impl Fold {
         self.changes.touched.clear();
         self.changes.reported.clear();
         self.families.touched.clear();
-        self.families.renewed.clear();
         news
     }
 
@@ -182,7 +194,7 @@ impl Fold {
         let ground = Ground { model, changes, families, said };
         let mut news = News::default();
         let mut told = BTreeMap::new();
-        let mut touched: BTreeSet<_> = self.families.touched.clone();
+        let mut touched = self.families.touched.clone();
         for story in self.stories.iter() {
             let first = story.families.first().and_then(|slot| self.families.get(*slot));
             let Some(first) = first else { continue };
@@ -192,13 +204,15 @@ impl Fold {
                 continue;
             }
             let same = self.told.get(&id).is_some_and(|held| Arc::ptr_eq(held, story));
-            let is_new = |slot| self.families.touched.contains(slot) || spoken_of.contains(slot);
+            let is_new =
+                |slot| self.families.touched.contains_key(slot) || spoken_of.contains(slot);
             let concerned = story.families.iter().any(is_new);
             let moved = story.families.iter().filter(|slot| self.holders.get(slot) != Some(&id));
             let moved: Vec<_> = if same { Vec::new() } else { moved.copied().collect() };
             for slot in moved {
                 self.holders.insert(slot, id.clone());
-                touched.insert(slot);
+                let altered = touched.entry(slot).or_default();
+                *altered = Altered::Standing.max(*altered);
             }
             if !same || concerned || self.changes_concern(model, story, first) {
                 news.incidents.extend(Case::new(ground, story).map(|case| case.incident()));
@@ -210,20 +224,19 @@ impl Fold {
         let gone = self.told.keys().filter(|id| !told.contains_key(id));
         news.incidents_gone = gone.cloned().collect();
         self.told = told;
-        for slot in touched {
-            match (self.families.get(slot), self.families.part(slot)) {
-                (Some(family), Some((key, part))) => news.families.push(Kept {
-                    family: family.clone(),
+        for (slot, altered) in touched {
+            match self.families.part(slot) {
+                Some((family, key, part)) => news.families.push(Kept {
+                    family: Arc::clone(family),
                     key,
                     part: Part(part),
                     incident: self.holders.get(&slot).cloned(),
-                    renewed: self.families.renewed.contains(&slot),
+                    altered,
                 }),
-                _ => drop(self.holders.remove(&slot)),
+                None => drop(self.holders.remove(&slot)),
             }
         }
-        let place = |kept: &Kept| (kept.family.starts_at, Arc::clone(&kept.family.key));
-        news.families.sort_by_cached_key(place);
+        news.families.sort_by(|one, other| one.family.turn().cmp(&other.family.turn()));
         news.families_gone = self.families.take_gone();
         news.changes = self
             .changes

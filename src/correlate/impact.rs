@@ -2,25 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Impact, Outage, course::Covered, family::Family};
-use crate::event::Time;
-
-/// When a family fired: what has ended, and since when it fires now and is expected to.
-type Fired = (Vec<Covered>, Option<(Time, Option<Time>)>);
-
-/// A start and an end; without an end it goes on.
-type Span = (Time, Option<Time>);
+use super::{Impact, Outage, course::Stretched, family::Family};
 
 /// Per service and environment, of families, whether each means outage, and when it fired. How long
 /// that is depends on when it is asked: [`Impact::at`].
-pub(super) fn impact(fired: Vec<(&Family, bool, Fired)>) -> Vec<Impact> {
-    let mut spans: BTreeMap<(&str, &str), [Vec<Span>; 2]> = BTreeMap::new();
-    for (family, out, (ended, firing)) in fired {
-        let ended = ended.iter().map(|one| (one.from, Some(one.to)));
-        let told: Vec<_> = ended.chain(firing).collect();
+pub(super) fn impact<S: Iterator<Item = Stretched> + Clone>(
+    families: &[(&Family, bool, S)],
+) -> Vec<Impact> {
+    let mut spans: BTreeMap<(&str, &str), [Vec<Stretched>; 2]> = BTreeMap::new();
+    for (family, out, fired) in families {
         for place in places(family) {
             let [outages, degraded] = spans.entry(place).or_default();
-            if out { outages.extend(&told) } else { degraded.extend(&told) }
+            if *out { outages.extend(fired.clone()) } else { degraded.extend(fired.clone()) }
         }
     }
     let told = spans.into_iter().map(|((service, environment), spans)| {
@@ -50,9 +43,9 @@ fn places(family: &Family) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The same time, covered once, in order.
-fn union(mut spans: Vec<Span>) -> Vec<Span> {
+fn union(mut spans: Vec<Stretched>) -> Vec<Stretched> {
     spans.sort_unstable();
-    let mut merged: Vec<Span> = Vec::new();
+    let mut merged: Vec<Stretched> = Vec::new();
     for (from, end) in spans {
         match merged.last_mut() {
             Some((_, last)) if last.is_none_or(|last| from <= last) => {

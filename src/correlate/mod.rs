@@ -34,10 +34,10 @@ pub use self::{
         Answer, Assessment, Cleared, Contributing, Evidence, FamilySummary, Impact, Incident,
         IncidentId, Outage, State, Suspect, Term, Told,
     },
-    course::{Covered, Span},
+    course::{Covered, Span, Spans},
     dormant::Past,
     family::{Family, FamilyKey, FamilyRef, Head, KeyPlace, KeyView, family_id},
-    fold::{Fold, Kept, News, Part},
+    fold::{Altered, Fold, Kept, News, Part},
     model::{Model, Settings},
     window::Window,
 };

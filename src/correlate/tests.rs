@@ -4,7 +4,10 @@ mod dormant;
 mod feedback;
 mod metamorphic;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::TimeDelta;
 use proptest::{collection::vec, prelude::*};
@@ -295,7 +298,9 @@ impl Told {
         }
         self.incidents.extend(news.incidents.into_iter().map(|one| (one.id.clone(), one)));
         let families = news.families.into_iter();
-        self.families.extend(families.map(|one| (one.family.id(), (one.family, one.incident))));
+        self.families.extend(
+            families.map(|one| (one.family.id(), (Arc::unwrap_or_clone(one.family), one.incident))),
+        );
         let changes = news.changes.into_iter();
         self.changes.extend(changes.map(|(change, _)| (change.id.clone(), change)));
     }

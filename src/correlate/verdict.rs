@@ -166,24 +166,26 @@ impl<'a> Case<'a> {
 
     /// What matchers see of it: what its symptoms are, and where.
     fn labels(&self) -> Labels {
-        let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+        let mut seen: [BTreeSet<&str>; 4] = Default::default();
+        let [alertnames, environments, services, severities] = &mut seen;
         for (_, family) in &self.families {
-            let key = &family.key;
-            seen.insert(("alertname", &key.alertname));
-            seen.extend(key.services.iter().map(|one| ("service", one.as_str())));
-            seen.extend(key.environments.iter().map(|one| ("environment", one.as_str())));
-            seen.extend(family.labels().first("severity").map(|one| ("severity", one)));
+            alertnames.insert(&family.key.alertname);
+            environments.extend(family.key.environments.iter().map(String::as_str));
+            services.extend(family.key.services.iter().map(String::as_str));
+            severities.extend(family.labels().first("severity"));
         }
-        seen.into_iter().take(LABELS_MAX).collect()
+        let names = ["alertname", "environment", "service", "severity"];
+        let pairs = names.into_iter().zip(seen);
+        let pairs = pairs.flat_map(|(name, values)| values.into_iter().map(move |one| (name, one)));
+        pairs.take(LABELS_MAX).collect()
     }
 
     fn impact(&self) -> Vec<Impact> {
-        let settings = &self.ground.model.settings;
-        let fired = self.families.iter().map(|(slot, family)| {
-            let out = settings.outage.iter().any(|matchers| matchers.matches(family.labels()));
-            (*family, out, self.ground.families.stretches(*slot))
+        let families = self.ground.families;
+        let fired = self.families.iter().filter_map(|(slot, family)| {
+            Some((*family, families.spot(*slot)?.out, families.stretches(*slot)?))
         });
-        impact(fired.collect())
+        impact(&fired.collect::<Vec<_>>())
     }
 
     fn members(&self, candidate: ChangeSlot) -> impl Iterator<Item = &'a Change> {

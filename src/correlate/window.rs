@@ -3,7 +3,7 @@
 //! It holds everything in memory, for one answer as of one time. Merging is a join, so the window
 //! is the same whatever order its events came in, however often.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Assessment, Model,
@@ -112,7 +112,11 @@ impl Window {
         Assessment {
             incidents: news.incidents.into_iter().map(|incident| incident.at(at)).collect(),
             changes: self.fold.changes().cloned().collect(),
-            families: news.families.into_iter().map(|kept| (kept.family, kept.incident)).collect(),
+            families: news
+                .families
+                .into_iter()
+                .map(|kept| (Arc::unwrap_or_clone(kept.family), kept.incident))
+                .collect(),
             episodes: all,
             notes: self.notes.into_values().collect(),
             feedback: self.feedback.into_values().collect(),

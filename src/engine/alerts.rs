@@ -27,8 +27,6 @@ struct Alert {
     firings: Firings,
     /// There may be older firings in the state.
     partial: bool,
-    /// It differs from what is written.
-    touched: bool,
 }
 
 #[expect(
@@ -44,9 +42,9 @@ pub(super) struct Alerts {
     /// Alerts that began before this may be known to the filters alone.
     recent_from: Time,
     seen: Filters,
-    /// The alerts that are touched, as they came: mostly in the order of time, in which they are
-    /// written.
-    touched: Vec<EventId>,
+    /// The firings that differ from what is written, in the order of the table: neighbours are written
+    /// together.
+    unwritten: BTreeMap<(Time, EventId), FiringRow>,
     /// What began before is dropped: it is not read any more.
     held_from: Option<Time>,
 }
@@ -109,8 +107,9 @@ impl Alerts {
         let alert = self.recent.entry(identity).or_default();
         (alert.family, alert.partial) = (family, false);
         let old = Span::all(&alert.firings, &identity, kept.from);
-        if alert.firings.absorb(report, id) && !std::mem::replace(&mut alert.touched, true) {
-            self.touched.push(identity);
+        if alert.firings.absorb(report, id) {
+            let rows = alert.rows(identity);
+            self.unwritten.extend(rows.map(|row| ((row.starts_at, identity), row)));
         }
         if report.starts_at < self.recent_from {
             // It would not be read again at the next start.
@@ -140,14 +139,9 @@ impl Alerts {
             let family = FamilyRef::of(&key);
             let all = kept.state.firings_of(family, None, (kept.from, Time::MAX_UTC), ALL)?;
             let mut alerts: BTreeMap<EventId, Firings> = BTreeMap::new();
-            for row in all {
+            let unwritten = self.unwritten.values().filter(|row| row.family == family);
+            for row in all.iter().chain(unwritten) {
                 alerts.entry(row.identity).or_default().join(row.starts_at, row.firing);
-            }
-            // What is not written yet.
-            for identity in &self.touched {
-                if let Some(alert) = self.recent.get(identity).filter(|one| one.family == family) {
-                    alerts.insert(*identity, alert.firings.clone());
-                }
             }
             let spans: Vec<_> = alerts
                 .iter()
@@ -178,15 +172,7 @@ impl Alerts {
 
     /// What differs from what is written, of the firings and of the filters.
     pub(super) fn take_unwritten(&mut self) -> (Vec<FiringRow>, Vec<Seen>) {
-        let mut rows = Vec::new();
-        for identity in std::mem::take(&mut self.touched) {
-            if let Some(alert) = self.recent.get_mut(&identity) {
-                alert.touched = false;
-                rows.extend(alert.rows(identity));
-            }
-        }
-        // In the order of the table, so that neighbours are written together.
-        rows.sort_by_key(|row| (row.starts_at, row.identity));
+        let rows = std::mem::take(&mut self.unwritten).into_values().collect();
         self.forget();
         (rows, self.seen.take_unwritten())
     }
@@ -228,9 +214,9 @@ impl Alerts {
 
 impl Alert {
     fn rows(&self, identity: EventId) -> impl Iterator<Item = FiringRow> {
-        let stretches = self.firings.stretches();
+        let mut stretches = self.firings.stretches().peekable();
         self.firings.iter().map(move |(starts_at, firing)| {
-            let stretch = stretches.iter().find(|stretch| stretch.starts_at == *starts_at);
+            let stretch = stretches.next_if(|stretch| stretch.starts_at == *starts_at);
             // Of an episode it is told since when it was pending, whoever saw that.
             let pending_at = stretch.map_or(firing.pending_at, |stretch| stretch.pending_at);
             FiringRow {

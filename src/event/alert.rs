@@ -275,28 +275,16 @@ impl Firings {
     /// The stretches of firing: reports that overlap, or leave at most [`REJOIN_GAP`] between them.
     ///
     /// A firing whose end nobody reported ends where the next one of the same alert does.
-    pub fn stretches(&self) -> Vec<Stretch> {
-        let mut stretches: Vec<Stretch> = Vec::new();
-        for (starts_at, firing) in &self.0 {
-            let goes_on = |last: &&mut Stretch| {
-                last.outlook.end().is_none_or(|end| *starts_at <= end + REJOIN_GAP)
-            };
-            match stretches.last_mut().filter(goes_on) {
-                Some(last) => {
-                    last.outlook = last.outlook.and_then(*starts_at, firing.outlook);
-                    last.pending_at =
-                        earliest(last.pending_at, firing.pending_before(last.starts_at));
-                }
-                None => stretches.push(Stretch {
-                    starts_at: *starts_at,
-                    outlook: firing.outlook,
-                    pending_at: firing.pending_before(*starts_at),
-                    told_at: firing.told_at,
-                    told: firing.told,
-                }),
+    pub fn stretches(&self) -> impl Iterator<Item = Stretch> {
+        let mut rest = self.0.iter().peekable();
+        std::iter::from_fn(move || {
+            let (starts_at, firing) = rest.next()?;
+            let mut stretch = Stretch::new(*starts_at, firing);
+            while let Some((starts_at, firing)) = rest.next_if(|next| stretch.reaches(next.0)) {
+                stretch.go_on(*starts_at, firing);
             }
-        }
-        stretches
+            Some(stretch)
+        })
     }
 }
 
@@ -313,6 +301,28 @@ pub struct Stretch {
     pub told_at: Time,
     /// ... and its content id.
     pub told: EventId,
+}
+
+impl Stretch {
+    fn new(starts_at: Time, first: &Firing) -> Self {
+        Self {
+            starts_at,
+            outlook: first.outlook,
+            pending_at: first.pending_before(starts_at),
+            told_at: first.told_at,
+            told: first.told,
+        }
+    }
+
+    /// Whether a firing that begins then is a part of it.
+    fn reaches(&self, starts_at: Time) -> bool {
+        self.outlook.end().is_none_or(|end| starts_at <= end + REJOIN_GAP)
+    }
+
+    fn go_on(&mut self, starts_at: Time, firing: &Firing) {
+        self.outlook = self.outlook.and_then(starts_at, firing.outlook);
+        self.pending_at = earliest(self.pending_at, firing.pending_before(self.starts_at));
+    }
 }
 
 /// Names an episode: `alt_`, its first `startsAt` in microseconds, and half of the hash of the

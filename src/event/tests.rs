@@ -136,7 +136,7 @@ proptest! {
 
     #[test]
     fn stretches_are_apart_and_cover_every_report(reports in vec(alert_reports(), 1..8)) {
-        let stretches = firings(&reports).stretches();
+        let stretches: Vec<_> = firings(&reports).stretches().collect();
         for pair in stretches.windows(2) {
             let end = pair[0].outlook.end().expect("only the last stretch may be open");
             prop_assert!(end + REJOIN_GAP < pair[1].starts_at);
@@ -223,7 +223,8 @@ fn expires(starts: i64, expires: i64) -> AlertReport {
 /// Start and outlook of each stretch, in any order of arrival.
 fn stretches(reports: &[AlertReport]) -> Vec<(Time, Outlook)> {
     let told = |reports: &[AlertReport]| {
-        let stretches = firings(reports).stretches().into_iter();
+        let firings = firings(reports);
+        let stretches = firings.stretches();
         stretches.map(|stretch| (stretch.starts_at, stretch.outlook)).collect::<Vec<_>>()
     };
     let reversed: Vec<_> = reports.iter().rev().cloned().collect();
@@ -296,7 +297,7 @@ fn the_words_are_those_of_the_report_that_holds_longest() {
 
 #[test]
 fn an_episode_whose_end_is_expected_fires_until_then() {
-    let stretch = firings(&[expires(0, 4)]).stretches().remove(0);
+    let stretch = firings(&[expires(0, 4)]).stretches().next().unwrap();
     let episode = Episode::new(&expires(0, 4), &Mapping::default(), &stretch);
     assert_eq!((episode.ends_at, episode.end_expected), (Some(at(4)), true));
     assert_eq!([0, 3, 4].map(|minute| episode.fires_at(at(minute))), [true, true, false]);

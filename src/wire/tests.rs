@@ -190,7 +190,7 @@ fn an_episode_finds_its_alerts_in_the_case() {
             .unwrap();
         let mut firings = crate::event::Firings::default();
         firings.absorb(report, Event::Alert(report.clone()).id());
-        let episode = Episode::new(report, &mapping, &firings.stretches()[0]);
+        let episode = Episode::new(report, &mapping, &firings.stretches().next().unwrap());
         assert_eq!(case.alerts(&episode, &mapping).collect::<Vec<_>>(), [want]);
     }
 }

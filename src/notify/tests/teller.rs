@@ -11,7 +11,7 @@ use super::{
     *,
 };
 use crate::{
-    correlate::{Family, FamilyKey, FamilyRef, Head, Kept, Model, Part},
+    correlate::{Altered, Family, FamilyKey, FamilyRef, Head, Kept, Model, Part},
     engine::Handle,
     event::{EventId, Firing, Outlook},
     feed::{Carries, Expected, FeedName},
@@ -89,7 +89,7 @@ impl Scene {
             episode: Some(Outlook::Fires),
         };
         let family = |incident: &Incident| Kept {
-            family: Family {
+            family: Arc::new(Family {
                 key: Arc::new(key.clone()),
                 head: Head::default(),
                 onset_from: incident.started_at,
@@ -98,11 +98,11 @@ impl Scene {
                 ends_at: None,
                 expected: false,
                 episodes: 1,
-            },
+            }),
             key: FamilyRef::of(&key),
             part: Part::default(),
             incident: Some(incident.id.clone()),
-            renewed: true,
+            altered: Altered::All,
         };
         let batch = StateBatch {
             incidents: incidents.to_vec(),

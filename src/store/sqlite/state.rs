@@ -19,7 +19,7 @@ use super::{
     trickle::trickling,
 };
 use crate::{
-    correlate::{Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
+    correlate::{Altered, Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
     event::{
         Change, ChangeHistory, ChangeId, EpisodeId, EventId, Feedback, Firing, IDENTITY_BYTES,
         Note, Outlook, Time, micros, time_of_micros,
@@ -347,11 +347,11 @@ impl State for SqliteState {
         self.all(&sql, [micros(from)], |row| {
             let id: String = row.get(1)?;
             Ok(Kept {
-                family: family(row, &id)?,
+                family: Arc::new(family(row, &id)?),
                 key: FamilyRef(row.get("key")?),
                 part: parse(row.get_ref("part")?, || id.clone())?,
                 incident: row.get::<_, Option<String>>("incident")?.map(IncidentId),
-                renewed: false,
+                altered: Altered::default(),
             })
         })
     }
@@ -569,13 +569,13 @@ fn put_change(
 }
 
 fn put_family(connection: &Connection, kept: &Kept) -> Result<(), Failure> {
-    let Kept { family, key, part, incident, renewed } = kept;
+    let Kept { family, key, part, incident, altered } = kept;
     let id = family_id(*key, family.starts_at);
     let ends_at = family.ends_at.map(micros);
     let episodes = limit_of(family.episodes);
     let incident = incident.as_ref().map(|incident| &incident.0);
     let part = json(part)?;
-    if !renewed {
+    if *altered < Altered::All {
         // In a storm a family mostly has more episodes and nothing else: no index needs to know.
         let sql = "UPDATE family SET episodes = ?4, part = ?6 \
                    WHERE id = ?1 AND ends_at IS ?2 AND expected = ?3 AND incident IS ?5";

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use super::{append, at, directory, note, open, shell};
 use crate::{
     correlate::{
-        Answer, Assessment, Family, FamilyKey, FamilyRef, Head, Incident, IncidentId, Kept, Model,
-        Part, State as Progress, Window, assess,
+        Altered, Answer, Assessment, Family, FamilyKey, FamilyRef, Head, Incident, IncidentId,
+        Kept, Model, Part, State as Progress, Window, assess,
     },
     event::{
         AlertReport, Change, ChangeHistory, ChangeId, ChangeReport, Episode, EpisodeId, Event,
@@ -142,7 +142,7 @@ impl Alerts {
         for (id, fact) in &facts {
             firings.absorb(fact, *id);
         }
-        let stretches = firings.stretches();
+        let stretches: Vec<_> = firings.stretches().collect();
         for stretch in &stretches {
             let episode = Episode::new(&facts[&stretch.told], &mapping, stretch);
             self.episodes.push((episode, key.clone()));
@@ -186,12 +186,17 @@ fn folded(events: &[Event]) -> Vec<Kept> {
 
 /// Families as they come back.
 fn as_written(kept: Vec<Kept>) -> Vec<Kept> {
-    kept.into_iter().map(|kept| Kept { renewed: false, ..kept }).collect()
+    kept.into_iter().map(|kept| Kept { altered: Altered::default(), ..kept }).collect()
 }
 
 /// The families with the incident of each.
 fn told(kept: &[Kept]) -> Vec<(Family, Option<IncidentId>)> {
-    kept.iter().map(|kept| (kept.family.clone(), kept.incident.clone())).collect()
+    kept.iter().map(|kept| (Family::clone(&kept.family), kept.incident.clone())).collect()
+}
+
+/// The family with another end.
+fn ends(at: Time, family: &Family) -> Family {
+    Family { ends_at: Some(at), ..family.clone() }
 }
 
 /// The family that begins with an episode.
@@ -233,7 +238,8 @@ impl World {
         let kept = |(n, family): (usize, Family)| {
             let incident = holder(n);
             let key = FamilyRef::of(&family.key);
-            Kept { family, key, part: Part::default(), incident, renewed: true }
+            let (family, part) = (Arc::new(family), Part::default());
+            Kept { family, key, part, incident, altered: Altered::All }
         };
         let families: Vec<_> = alerts.families().into_iter().enumerate().map(kept).collect();
         let held = |(episode, key): &(Episode, FamilyKey)| {
@@ -734,7 +740,7 @@ fn a_batch_alters_removes_and_adds_and_says_how_far_it_came() {
         // The first belongs to none now, and the second to the first incident.
         families: vec![
             Kept {
-                family: Family { ends_at: Some(step(1)), ..families[0].family.clone() },
+                family: Arc::new(ends(step(1), &families[0].family)),
                 incident: None,
                 ..families[0].clone()
             },
