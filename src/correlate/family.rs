@@ -374,13 +374,34 @@ impl Families {
         head: HeadOf<'_>,
         model: &Model,
     ) {
+        let grown = self.grown(place, (old, new));
         let Some(known) = self.known.get_mut(place) else { return };
         if known.course.replace(old, new).is_err() {
             self.forgotten.insert(place);
         }
-        if !self.forgotten.contains(&place) {
-            self.settle(place, new, head, model);
+        if self.forgotten.contains(&place) {
+            return;
         }
+        match grown {
+            Some(slot) => self.grow(slot),
+            None => self.settle(place, new, head, model),
+        }
+    }
+
+    /// The family that has one episode more and is otherwise as it was: it fires without an end in sight,
+    /// as does an alert that began after it. Of a storm that is nearly all.
+    fn grown(&self, place: usize, (old, new): (&[Span], &[Span])) -> Option<Slot> {
+        let ([], [one]) = (old, new) else { return None };
+        let slot = *self.known.get(place)?.families.last()?;
+        let family = self.get(slot)?;
+        let goes_on = family.ends_at.is_none() && one.ends_at.is_none();
+        (goes_on && family.starts_at < one.starts_at).then_some(slot)
+    }
+
+    fn grow(&mut self, slot: Slot) {
+        let Some(Some(held)) = self.slots.get_mut(slot) else { return };
+        Arc::make_mut(&mut held.family).episodes += 1;
+        self.touch(slot, Altered::Course);
     }
 
     /// Begins a key's course again: these are all of its episodes.
