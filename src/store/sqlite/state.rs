@@ -38,6 +38,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/state_2.sql"),
         include_str!("schema/state_3.sql"),
         include_str!("schema/state_4.sql"),
+        include_str!("schema/state_5.sql"),
     ],
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.
@@ -164,6 +165,8 @@ impl State for SqliteState {
             }
             for (key, starts_at) in &batch.families_gone {
                 remove(transaction, "family", &family_id(*key, *starts_at))?;
+                let sql = "DELETE FROM course WHERE starts_at = ?1 AND key = ?2";
+                transaction.prepare_cached(sql)?.execute((micros(*starts_at), key.0))?;
             }
             for one in &batch.incidents {
                 put(transaction, "incident", &one.id.0, (one.started_at, one.end()), one)?;
@@ -197,8 +200,8 @@ impl State for SqliteState {
         self.write(usize::MAX, |transaction| {
             Ok(transaction.execute_batch(
                 "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
-                 DELETE FROM family; DELETE FROM alert; DELETE FROM seen; DELETE FROM note; \
-                 DELETE FROM feedback;",
+                 DELETE FROM family; DELETE FROM course; DELETE FROM alert; DELETE FROM seen; \
+                 DELETE FROM note; DELETE FROM feedback;",
             )?)
         })
     }
@@ -233,7 +236,8 @@ impl State for SqliteState {
 
     fn daily(&self, of: Time) -> Result<(Time, Vec<Daily>), StoreError> {
         let day = of.date_naive().and_time(NaiveTime::MIN).and_utc();
-        let sql = "SELECT min(body), count(*), sum(episodes) FROM family \
+        let sql = "SELECT min(body), count(*), sum(episodes) \
+                   FROM family LEFT JOIN course USING (starts_at, key) \
                    WHERE starts_at >= ?1 AND starts_at < ?2 GROUP BY key";
         let range = (micros(day), micros(day + TimeDelta::days(1)));
         let counts = self.all(sql, range, |row| {
@@ -340,12 +344,11 @@ impl State for SqliteState {
     }
 
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
-        let sql = format!(
-            "SELECT starts_at, id, key, {FAMILY}, part, incident FROM family \
-             WHERE starts_at >= ?1 ORDER BY starts_at, id"
-        );
-        self.all(&sql, [micros(from)], |row| {
-            let id: String = row.get(1)?;
+        let sql = "SELECT id, key, body, ends_at, expected, episodes, part, incident \
+                   FROM family LEFT JOIN course USING (starts_at, key) \
+                   WHERE starts_at >= ?1 ORDER BY starts_at, id";
+        self.all(sql, [micros(from)], |row| {
+            let id: String = row.get(0)?;
             Ok(Kept {
                 family: Arc::new(family(row, &id)?),
                 key: FamilyRef(row.get("key")?),
@@ -485,11 +488,12 @@ fn put_said<T: Serialize>(
 }
 
 /// What grows old: table, key, and the column of its time.
-const AGING: [(&str, &str, &str); 6] = [
+const AGING: [(&str, &str, &str); 7] = [
     ("alert", "starts_at, identity", "starts_at"),
     ("note", "at, id", "at"),
     ("feedback", "at, id", "at"),
     ("family", "id", "starts_at"),
+    ("course", "starts_at, key", "starts_at"),
     // One of which nobody told the end is as old as its start.
     ("change", "id", "starts_at"),
     ("incident", "id", "starts_at"),
@@ -570,46 +574,35 @@ fn put_change(
 
 fn put_family(connection: &Connection, kept: &Kept) -> Result<(), Failure> {
     let Kept { family, key, part, incident, altered } = kept;
-    let id = family_id(*key, family.starts_at);
-    let ends_at = family.ends_at.map(micros);
-    let episodes = limit_of(family.episodes);
-    let incident = incident.as_ref().map(|incident| &incident.0);
-    let part = json(part)?;
-    if *altered < Altered::All {
-        // In a storm a family mostly has more episodes and nothing else: no index needs to know.
-        let sql = "UPDATE family SET episodes = ?4, part = ?6 \
-                   WHERE id = ?1 AND ends_at IS ?2 AND expected = ?3 AND incident IS ?5";
-        let row = (&id, ends_at, family.expected, episodes, incident, &part);
-        if connection.prepare_cached(sql)?.execute(row)? == 0 {
-            let sql = "UPDATE family SET ends_at = ?2, expected = ?3, episodes = ?4, \
-                       incident = ?5, part = ?6 WHERE id = ?1";
+    let id = || family_id(*key, family.starts_at);
+    let (starts_at, ends_at) = (micros(family.starts_at), family.ends_at.map(micros));
+    let (expected, incident) = (family.expected, incident.as_ref().map(|incident| &incident.0));
+    match altered {
+        Altered::Course => {}
+        Altered::Standing => {
+            let sql = "UPDATE family SET ends_at = ?2, expected = ?3, incident = ?4 WHERE id = ?1";
+            let row = (id(), ends_at, expected, incident);
             connection.prepare_cached(sql)?.execute(row)?;
         }
-        return Ok(());
+        Altered::All => {
+            let sql = "INSERT INTO family (id, key, starts_at, ends_at, expected, incident, body) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET \
+                       ends_at = excluded.ends_at, expected = excluded.expected, \
+                       incident = excluded.incident, body = excluded.body";
+            let row = (id(), key.0, starts_at, ends_at, expected, incident, json(family)?);
+            connection.prepare_cached(sql)?.execute(row)?;
+        }
     }
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO family (id, key, starts_at, ends_at, expected, episodes, incident, part, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-         ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, expected = excluded.expected, \
-         episodes = excluded.episodes, incident = excluded.incident, part = excluded.part, \
-         body = excluded.body",
-    )?;
-    upsert.execute((
-        id,
-        key.0,
-        micros(family.starts_at),
-        ends_at,
-        family.expected,
-        episodes,
-        incident,
-        part,
-        json(family)?,
-    ))?;
+    let sql = "INSERT INTO course (starts_at, key, episodes, part) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT DO UPDATE SET episodes = excluded.episodes, part = excluded.part";
+    let row = (starts_at, key.0, limit_of(family.episodes), json(part)?);
+    connection.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
 /// The columns of a family, after its start and its id.
-const FAMILY: &str = "body, ends_at, expected, episodes";
+const FAMILY: &str = "body, ends_at, expected, (SELECT episodes FROM course WHERE \
+                      course.starts_at = family.starts_at AND course.key = family.key) AS episodes";
 
 fn family(row: &rusqlite::Row<'_>, id: &str) -> Result<Family, Failure> {
     let family: Family = body(row, id)?;

@@ -781,6 +781,51 @@ fn a_batch_alters_removes_and_adds_and_says_how_far_it_came() {
     state.firings_since(step(-9), &mut |row| panic!("{row:?} is still there")).unwrap();
 }
 
+fn fires(n: usize, from: i64) -> Event {
+    Event::Alert(alert(n, (from, None)))
+}
+
+#[test]
+fn of_a_family_that_is_told_again_what_differs_is_written() {
+    let kept = folded(&[fires(0, 0)]).remove(0);
+    let (dir, state) =
+        stored(&StateBatch { families: vec![kept.clone()], ..StateBatch::default() });
+    let grown = folded(&[fires(0, 0), fires(3, 1)]);
+    let course = Kept { altered: Altered::Course, ..grown[0].clone() };
+    let standing = Kept {
+        family: Arc::new(ends(step(5), &course.family)),
+        incident: Some(incident(1, (0, None), 0.5).id),
+        altered: Altered::Standing,
+        ..course.clone()
+    };
+    for told in [course, standing] {
+        assert_ne!(state.kept_since(step(0)).unwrap(), as_written(vec![told.clone()]));
+        state
+            .commit(&StateBatch { families: vec![told.clone()], ..StateBatch::default() })
+            .unwrap();
+        assert_eq!(state.kept_since(step(0)).unwrap(), as_written(vec![told]));
+    }
+    drop((state, dir));
+}
+
+/// A file of the version before, as that wrote it.
+#[test]
+fn a_state_whose_families_hold_their_course_themselves_is_read_on() {
+    let kept = folded(&[fires(0, 0), fires(1, 1), fires(3, 2)]);
+    let (dir, state) = stored(&StateBatch { families: kept.clone(), ..StateBatch::default() });
+    drop(state);
+    shell(dir.path(), "state.db")
+        .execute_batch(
+            "ALTER TABLE family ADD COLUMN episodes INTEGER; ALTER TABLE family ADD COLUMN part TEXT; \
+             UPDATE family SET (episodes, part) = (SELECT episodes, part FROM course \
+             WHERE course.starts_at = family.starts_at AND course.key = family.key); \
+             DROP TABLE course; PRAGMA user_version = 4",
+        )
+        .unwrap();
+    let state = SqliteState::open(dir.path()).unwrap();
+    assert_eq!(state.kept_since(step(0)).unwrap(), as_written(kept));
+}
+
 #[test]
 fn a_batch_that_fails_leaves_the_state_and_its_position_as_they_were() {
     let first = World::of_changes(vec![change(1, (0, None))]);
