@@ -4,11 +4,7 @@
 //! label has a value that came from outside: the number of series is fixed by this file, and of the
 //! hashes of configurations only the one in force is told.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
@@ -19,13 +15,8 @@ use prometheus::{
 use crate::{
     correlate::State,
     event::{Time, micros},
-    store::{Logged, Mailbox, Seq, Size},
+    store::{Logged, Mailbox, Size},
 };
-
-/// How closely it is remembered when the log reached which end, ...
-const MARK_EVERY: Duration = Duration::from_millis(20);
-/// ... and at most so often: when nobody asks, or the engine is minutes behind.
-const MARKS_MAX: usize = 1 << 14;
 
 /// Seconds: from a commit in a page cache to a disk that others keep busy.
 const SECONDS: [f64; 14] =
@@ -44,8 +35,6 @@ pub struct Metrics {
     engine_events: IntCounterVec,
     engine_lag_events: IntGauge,
     engine_lag_seconds: Gauge,
-    /// When the log reached which end, of what may not be assessed yet.
-    unassessed: Mutex<VecDeque<(Instant, Seq)>>,
     fold_duration: Histogram,
     assessment_duration: Histogram,
     incidents: IntGaugeVec,
@@ -281,7 +270,6 @@ impl Metrics {
                 "engine_lag_seconds",
                 "How long ago the oldest event came that is not yet assessed",
             )?,
-            unassessed: Mutex::default(),
             fold_duration: on.histogram(
                 "fold_duration_seconds",
                 "From a batch of the log to its place in the state",
@@ -354,23 +342,10 @@ impl Metrics {
         self.fold_duration.observe(took.as_secs_f64());
     }
 
-    /// The log's end is there now.
-    pub fn log_reaches(&self, end: Seq) {
-        let mut marks = self.unassessed.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let is_news = marks.back().is_none_or(|(at, seq)| now - *at >= MARK_EVERY && *seq < end);
-        if is_news && marks.len() < MARKS_MAX {
-            marks.push_back((now, end));
-        }
-    }
-
-    /// Of the log, which ends there, this much is assessed.
-    pub fn engine_lags(&self, end: Seq, assessed: Seq) {
-        let mut marks = self.unassessed.lock().unwrap_or_else(PoisonError::into_inner);
-        while marks.pop_front_if(|(_, seq)| *seq <= assessed).is_some() {}
-        let oldest = marks.front().filter(|_| assessed < end);
-        self.engine_lag_events.set(gauge_of(end.0.saturating_sub(assessed.0)));
-        self.engine_lag_seconds.set(oldest.map_or(0.0, |(at, _)| at.elapsed().as_secs_f64()));
+    /// So many events wait for the engine, the oldest of them for so long.
+    pub fn engine_lags(&self, events: u64, oldest: Duration) {
+        self.engine_lag_events.set(gauge_of(events));
+        self.engine_lag_seconds.set(oldest.as_secs_f64());
     }
 
     /// The configuration of this hash was read at this time, and is in force.
@@ -528,25 +503,4 @@ fn opts(name: &str, help: &str) -> Opts {
 
 fn buckets(name: &str, help: &str) -> HistogramOpts {
     HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_engine_lags_as_long_as_its_oldest_event_waits_and_no_longer() {
-        let metrics = Metrics::new(Registry::new()).unwrap();
-        let lag = || (metrics.engine_lag_events.get(), metrics.engine_lag_seconds.get());
-        metrics.log_reaches(Seq(3));
-        metrics.engine_lags(Seq(5), Seq(2));
-        assert_eq!(lag().0, 3);
-        assert!(lag().1 > 0.0);
-        // What waited is assessed, and what came since has no mark of its own yet.
-        metrics.engine_lags(Seq(5), Seq(3));
-        assert_eq!(lag(), (2, 0.0));
-        metrics.log_reaches(Seq(9));
-        metrics.engine_lags(Seq(9), Seq(9));
-        assert_eq!(lag(), (0, 0.0));
-    }
 }

@@ -6,6 +6,7 @@
 //! the state, so it drops from it what is old as well.
 
 mod alerts;
+mod pace;
 mod retention;
 mod seen;
 mod taken;
@@ -25,9 +26,12 @@ use crate::{
     correlate::{Assessment, FamilyRef, Fold, Incident, Model, News, Past, Window},
     event::{Event, Time},
     metrics::Metrics,
-    store::{Log, Logged, Position, Records, Seq, State, StateBatch, StoreError, Stored, View},
+    store::{
+        Appended, Log, Logged, Position, Records, Seq, State, StateBatch, StoreError, Stored, View,
+    },
 };
 use alerts::{Alerts, Kept};
+use pace::{Pace, held_back};
 use retention::{Desk, Lines, Pass};
 use taken::Taken;
 
@@ -72,6 +76,7 @@ pub struct Handle {
     state: Arc<dyn State>,
     records: Arc<dyn Records>,
     assessed: watch::Receiver<Seq>,
+    pace: Arc<Pace>,
 }
 
 impl Handle {
@@ -83,10 +88,32 @@ impl Handle {
         records: Arc<dyn Records>,
         assessed: watch::Receiver<Seq>,
     ) -> Self {
-        Self { models, log, state, records, assessed }
+        Self { models, log, state, records, assessed, pace: Arc::default() }
     }
 
-    /// The log, to append to.
+    /// Hands events to the log, and waits until they are durable: somewhat later where the engine does
+    /// not keep pace.
+    ///
+    /// # Errors
+    /// They could not be written, and are not in the log.
+    pub async fn append(&self, events: Vec<Event>) -> Result<Appended, StoreError> {
+        let held_back = held_back(self.pace.lag(self.assessed()));
+        if !held_back.is_zero() {
+            tokio::time::sleep(held_back).await;
+        }
+        let appended = self.log.append(events).await?;
+        self.pace.log_reaches(appended.seq);
+        Ok(appended)
+    }
+
+    /// How many events of the log, which ends there, wait for the engine, and the oldest for how long.
+    pub fn lag(&self, end: Seq) -> (u64, Duration) {
+        let assessed = self.assessed();
+        let oldest = self.pace.lag(assessed);
+        (end.0.saturating_sub(assessed.0), if assessed < end { oldest } else { Duration::ZERO })
+    }
+
+    /// The log.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
     }

@@ -199,8 +199,7 @@ impl Api {
             events.extend(item.events);
             ids.extend(item.id);
         }
-        let appended = self.parts.engine.log().append(events).await?;
-        self.parts.metrics.log_reaches(appended.seq);
+        let appended = self.parts.engine.append(events).await?;
         let mut news = appended.new.iter();
         for size in sizes {
             let any_new = news.by_ref().take(size).filter(|new| **new).count() > 0;

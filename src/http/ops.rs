@@ -55,7 +55,8 @@ impl Api {
         }
         let text = self.in_turn(move || {
             let end = engine.log().end()?;
-            metrics.engine_lags(end, engine.assessed());
+            let (events, oldest) = engine.lag(end);
+            metrics.engine_lags(events, oldest);
             metrics.store_holds("log", engine.log().size()?);
             metrics.log_begins(engine.log().oldest(Time::MIN_UTC, end)?);
             metrics.store_holds("state", engine.state().size()?);
