@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -345,9 +346,9 @@ impl Held {
 /// All families, as they grow.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
-    /// The places of the keys, by their hashes: a storm asks for each alert, and numbers are compared
-    /// faster than names. Of keys with one hash the next has the next number.
-    places: BTreeMap<u64, usize>,
+    /// The places of the keys, each with the key's hash: a storm asks for each alert. Nobody goes through
+    /// them, so their order decides nothing.
+    places: HashTable<(u64, usize)>,
     known: Vec<Known>,
     /// In boxes, since little is to be left of one that is no longer there: where reports come in no
     /// order, families begin anew again and again.
@@ -429,28 +430,24 @@ impl Families {
 
     /// The key's place, which it is given when it is asked for first.
     pub(super) fn place(&mut self, key: &KeyView<'_>) -> KeyPlace {
-        let number = match self.find(key) {
-            Ok((place, known)) => return KeyPlace { place, family: known.family },
-            Err(number) => number,
-        };
-        let key = key.key();
+        let hash = hash(key);
+        if let Some((place, known)) = self.find(key, hash) {
+            return KeyPlace { place, family: known.family };
+        }
+        let key = Arc::new(key.key());
         let (place, family) = (self.known.len(), FamilyRef::of(&key));
-        self.places.insert(number, place);
-        let key = Arc::new(key);
+        self.places.insert_unique(hash, (hash, place), |(hash, _)| *hash);
         self.known.push(Known { key, family, course: Course::default(), families: Vec::new() });
         KeyPlace { place, family }
     }
 
-    /// The place of a key and what is known of it; else the number under which it is to be placed.
-    fn find(&self, key: &KeyView<'_>) -> Result<(usize, &Known), u64> {
-        let mut number = hash(key);
-        while let Some(place) = self.places.get(&number) {
-            match self.known.get(*place) {
-                Some(known) if key.is_of(&known.key) => return Ok((*place, known)),
-                Some(_) | None => number = number.wrapping_add(1),
-            }
-        }
-        Err(number)
+    /// The place of a key of this hash and what is known of it.
+    fn find(&self, key: &KeyView<'_>, hash: u64) -> Option<(usize, &Known)> {
+        let is_it = |(held, place): &(u64, usize)| {
+            *held == hash && self.known.get(*place).is_some_and(|known| key.is_of(&known.key))
+        };
+        let (_, place) = self.places.find(hash, is_it)?;
+        Some((*place, self.known.get(*place)?))
     }
 
     /// Makes the key's families those that its course tells of. `new` holds the episodes that may
@@ -607,7 +604,8 @@ impl Families {
 
     /// The family of a key that an episode with this start is in.
     pub(super) fn holding(&self, key: &FamilyKey, starts_at: Time) -> Option<Slot> {
-        let (_, known) = self.find(&key.view()).ok()?;
+        let key = key.view();
+        let (_, known) = self.find(&key, hash(&key))?;
         let begun = |slot: &&Slot| self.get(**slot).is_some_and(|one| one.starts_at <= starts_at);
         known.families.iter().rev().find(begun).copied()
     }
@@ -668,7 +666,8 @@ mod tests {
         let key = |name: &str| FamilyKey { alertname: name.to_owned(), ..FamilyKey::default() };
         let mut families = Families::default();
         let one = families.place(&key("One").view()).place;
-        families.places.insert(hash(&key("Other").view()), one);
+        let hash = hash(&key("Other").view());
+        families.places.insert_unique(hash, (hash, one), |(hash, _)| *hash);
         let other = families.place(&key("Other").view());
         assert_ne!(one, other.place);
         assert_eq!(other.family, FamilyRef::of(&key("Other")));
