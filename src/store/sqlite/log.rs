@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::{
     Failure, Limits,
     database::Schema,
+    fresh::Fresh,
     limit_of,
     reading::Readers,
     row_of,
@@ -55,6 +56,7 @@ pub struct SqliteLog {
     room: Arc<Semaphore>,
     limits: Limits,
     tail: watch::Receiver<Seq>,
+    fresh: Arc<Fresh>,
     writer: Writer,
 }
 
@@ -76,10 +78,11 @@ impl SqliteLog {
         let horizon = horizon.num_microseconds().unwrap_or(i64::MAX);
         let ledger = Ledger::new(SCHEMA.open(dir)?, horizon)?;
         let readers = Readers::new(ledger.path().to_owned());
-        let (queue, writer) = writer::start(ledger, limits)?;
+        let fresh = Arc::new(Fresh::default());
+        let (queue, writer) = writer::start(ledger, limits, Arc::clone(&fresh))?;
         let room = usize::try_from(limits.queue_bytes).unwrap_or(Semaphore::MAX_PERMITS);
         let room = Arc::new(Semaphore::new(room));
-        Ok(Self { readers, queue, room, limits, tail: writer.tail(), writer })
+        Ok(Self { readers, queue, room, limits, tail: writer.tail(), fresh, writer })
     }
 
     /// Resolves when this process can write the log no more, with why: it must end, as a start may
@@ -88,14 +91,14 @@ impl SqliteLog {
         self.writer.failure()
     }
 
-    fn enqueue(&self, events: &[Event]) -> Result<Answer, StoreError> {
-        let rows = Rows::of(events)?;
+    fn enqueue(&self, events: Vec<Event>) -> Result<Answer, StoreError> {
+        let rows = Rows::of(&events)?;
         // A request that is larger than the whole queue gets in when the queue is empty.
         let bytes = u32::try_from(rows.bytes()).unwrap_or(u32::MAX).min(self.limits.queue_bytes);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let room = room.map_err(|_no_room| StoreError::Full)?;
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Task::Append(Request { rows, room, answer })) {
+        match self.queue.try_send(Task::Append(Request { rows, events, room, answer })) {
             Ok(()) => Ok(answered),
             Err(TrySendError::Full(_)) => Err(StoreError::Full),
             Err(TrySendError::Disconnected(_)) => Err(stopped()),
@@ -108,7 +111,9 @@ impl SqliteLog {
     /// # Errors
     /// It cannot be written: it is as it was.
     pub fn put_in_order(&self) -> Result<u64, StoreError> {
-        self.ask(Ledger::put_in_order)
+        let moved = self.ask(Ledger::put_in_order)?;
+        self.fresh.clear();
+        Ok(moved)
     }
 
     /// Has the writer do something, and waits for it.
@@ -135,7 +140,7 @@ type Answer = oneshot::Receiver<Result<Appended, StoreError>>;
 
 impl Log for SqliteLog {
     fn append(&self, events: Vec<Event>) -> BoxFuture<'static, Result<Appended, StoreError>> {
-        let queued = self.enqueue(&events);
+        let queued = self.enqueue(events);
         Box::pin(async move { queued?.await.unwrap_or_else(|_gone| Err(stopped())) })
     }
 
@@ -148,6 +153,9 @@ impl Log for SqliteLog {
     }
 
     fn after(&self, seq: Seq, limit: usize) -> Result<Vec<Logged>, StoreError> {
+        if let Some(events) = self.fresh.take_after(seq, limit) {
+            return Ok(events);
+        }
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
                 "SELECT {EVENT} FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2"

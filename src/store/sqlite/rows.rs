@@ -66,8 +66,8 @@ impl Rows {
         self.rows.iter().map(move |row| (row, body(row)))
     }
 
-    /// What they weigh in the queue.
+    /// What they weigh in the queue, beside the events that they were made of, which are as large.
     pub(super) fn bytes(&self) -> usize {
-        self.bodies.len() + self.rows.len() * size_of::<Row>()
+        2 * self.bodies.len() + self.rows.len() * size_of::<Row>()
     }
 }

@@ -61,7 +61,7 @@ fn a_full_disk_loses_nothing_that_was_committed_and_is_written_again_when_there_
     assert_eq!(ledger.end(), held);
     room(&ledger, 1000);
     let appended = ledger.commit(&[&Rows::of(&[note(-1)]).unwrap()]).unwrap();
-    assert_eq!(appended[0].seq, Seq(held.0 + 1));
+    assert_eq!(appended[0].appended.seq, Seq(held.0 + 1));
 }
 
 #[test]

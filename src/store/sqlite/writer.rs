@@ -27,13 +27,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use super::{
     Failure, StoreError, count_of,
     database::Database,
+    fresh::Fresh,
     limit_of, row_of,
     rows::{Row, Rows},
     seq_of,
 };
 use crate::{
-    event::{Time, micros},
-    store::{Appended, Seq},
+    event::{Event, Time, micros},
+    store::{Appended, Logged, Seq},
 };
 
 /// How much may wait for the log's writer, and how much it takes at once.
@@ -74,6 +75,8 @@ pub(super) type Work =
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) rows: Rows,
+    /// What the rows were made of.
+    pub(super) events: Vec<Event>,
     /// Its part of the queue's bytes.
     pub(super) room: OwnedSemaphorePermit,
     pub(super) answer: oneshot::Sender<Result<Appended, StoreError>>,
@@ -124,13 +127,14 @@ impl Drop for Writer {
 pub(super) fn start(
     ledger: Ledger,
     limits: Limits,
+    fresh: Arc<Fresh>,
 ) -> Result<(SyncSender<Task>, Writer), StoreError> {
     let (queue, tasks) = sync_channel(limits.queue_requests);
     let tail = Arc::new(watch::Sender::new(ledger.end()));
     let (failed, failure) = watch::channel(None);
     let moved = Arc::clone(&tail);
     let write = move || {
-        if let Err(why) = write_all(ledger, &tasks, limits, &moved) {
+        if let Err(why) = write_all(ledger, &tasks, limits, (&moved, &fresh)) {
             // Whoever waits in the queue is answered by its end.
             drop(tasks);
             failed.send_replace(Some(why));
@@ -147,12 +151,12 @@ fn write_all(
     mut ledger: Ledger,
     tasks: &Receiver<Task>,
     limits: Limits,
-    tail: &watch::Sender<Seq>,
+    told: Told<'_>,
 ) -> Result<(), StoreError> {
     let mut busy = false;
     while let Some(turn) = gather(tasks, limits.commit_rows, busy) {
         busy = turn.requests.len() >= BUSY_REQUESTS;
-        if let Err(why) = take_turn(&mut ledger, turn, tail) {
+        if let Err(why) = take_turn(&mut ledger, turn, told) {
             ledger.abandon();
             return Err(why);
         }
@@ -170,13 +174,13 @@ const LINGER: Duration = Duration::from_micros(300);
 fn take_turn(
     ledger: &mut Ledger,
     Turn { requests, work }: Turn,
-    tail: &watch::Sender<Seq>,
+    told: Told<'_>,
 ) -> Result<(), StoreError> {
     if !requests.is_empty() {
-        unless_unsynced(settle(ledger, requests, tail))?;
+        unless_unsynced(settle(ledger, requests, told))?;
     }
     if let Some(work) = work {
-        unless_unsynced(work(ledger, tail))?;
+        unless_unsynced(work(ledger, told.0))?;
     }
     unless_unsynced(ledger.tidy())
 }
@@ -224,31 +228,79 @@ fn gather(tasks: &Receiver<Task>, rows_max: usize, busy: bool) -> Option<Turn> {
     }
 }
 
+/// Where it is told how far the log reaches, and with what.
+type Told<'a> = (&'a watch::Sender<Seq>, &'a Fresh);
+
 /// Commits a batch, then tells everybody in it.
 fn settle(
     ledger: &mut Ledger,
     batch: Vec<Request>,
-    tail: &watch::Sender<Seq>,
+    (tail, fresh): Told<'_>,
 ) -> Result<(), StoreError> {
     let requests: Vec<_> = batch.iter().map(|request| &request.rows).collect();
     let committed = ledger.commit(&requests);
     let outcome = committed.as_ref().map(drop).map_err(StoreError::clone);
-    let answers: Vec<_> = match committed {
-        Ok(appended) => appended.into_iter().map(Ok).collect(),
+    let mut answers = Vec::with_capacity(batch.len());
+    match committed {
+        Ok(written) => {
+            for (request, Written { appended, places }) in batch.into_iter().zip(written) {
+                let Request { rows, events, room, answer: asked } = request;
+                if places.contains(&Place::Moved) {
+                    fresh.clear();
+                } else {
+                    fresh.extend(logged(&rows, events, places));
+                }
+                // Its room is free before whoever asked can ask for more.
+                drop((rows, room));
+                answers.push((asked, Ok(appended)));
+            }
+        }
         Err(error) => {
             tracing::error!(%error, requests = batch.len(), "the log was not written");
-            batch.iter().map(|_| Err(error.clone())).collect()
+            answers.extend(batch.into_iter().map(|request| (request.answer, Err(error.clone()))));
         }
-    };
+    }
     tail.send_replace(ledger.end());
-    for (request, answer) in batch.into_iter().zip(answers) {
-        // Its room is free before whoever asked can ask for more.
-        let Request { rows, room, answer: asked } = request;
-        drop((rows, room));
+    for (asked, answer) in answers {
         // Whoever asked may be gone; what was committed stays.
         drop(asked.send(answer));
     }
     outcome
+}
+
+/// The events that are new in the log, with the size of each.
+fn logged(
+    rows: &Rows,
+    events: Vec<Event>,
+    places: Vec<Place>,
+) -> impl Iterator<Item = (Logged, usize)> {
+    let placed = rows.iter().zip(events).zip(places);
+    placed.filter_map(|(((row, body), event), place)| match place {
+        Place::New { seq, late } => {
+            // Whoever reads it from the file is told the same.
+            debug_assert_eq!(Event::from_json(body).ok().as_ref(), Some(&event));
+            Some((Logged { seq: seq_of(seq), id: row.id, late, event }, body.len()))
+        }
+        Place::Moved | Place::Known => None,
+    })
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) appended: Appended,
+    places: Vec<Place>,
+}
+
+/// Where an event is in the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// In a place of its own.
+    New { seq: i64, late: bool },
+    /// In another's place, which is at the end now.
+    Moved,
+    /// Where it was: the log has one that tells as much.
+    Known,
 }
 
 /// The log's file, to be written.
@@ -335,7 +387,7 @@ impl Ledger {
     }
 
     /// Writes all requests in one transaction: all are durable, or none is written.
-    pub(super) fn commit(&mut self, requests: &[&Rows]) -> Result<Vec<Appended>, StoreError> {
+    pub(super) fn commit(&mut self, requests: &[&Rows]) -> Result<Vec<Written>, StoreError> {
         let written = self.write(requests);
         written.map_err(|error| Failure::from(error).at(&self.database.path))
     }
@@ -379,25 +431,27 @@ impl Ledger {
         })
     }
 
-    fn write(&mut self, requests: &[&Rows]) -> rusqlite::Result<Vec<Appended>> {
+    fn write(&mut self, requests: &[&Rows]) -> rusqlite::Result<Vec<Written>> {
         // Dropped on the way, it is rolled back.
         let transaction =
             self.database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read each time: after a failure, the file alone knows how far it came.
         let mut head = Head::read(&transaction)?;
         let mut insert = transaction.prepare_cached(INSERT)?;
-        let mut appended = Vec::with_capacity(requests.len());
+        let mut written = Vec::with_capacity(requests.len());
         for rows in requests {
             let late = head.late;
-            let new = rows.iter().map(|row| head.add(&transaction, &mut insert, row, self.horizon));
-            let new = new.collect::<rusqlite::Result<_>>()?;
-            appended.push(Appended { seq: seq_of(head.seq), new, late: head.late - late });
+            let add = |row| head.add(&transaction, &mut insert, row, self.horizon);
+            let places = rows.iter().map(add).collect::<rusqlite::Result<Vec<_>>>()?;
+            let new = places.iter().map(|place| *place != Place::Known).collect();
+            let appended = Appended { seq: seq_of(head.seq), new, late: head.late - late };
+            written.push(Written { appended, places });
         }
         drop(insert);
         head.write(&transaction)?;
         transaction.commit()?;
         self.end = head.seq;
-        Ok(appended)
+        Ok(written)
     }
 }
 
@@ -445,32 +499,32 @@ impl Head {
         connection.prepare_cached(sql)?.execute((self.seq, self.rows)).map(drop)
     }
 
-    /// Adds a row at the end, unless the log has one that tells as much; whether it told more.
+    /// Adds a row at the end, unless the log has one that tells as much.
     fn add(
         &mut self,
         connection: &Connection,
         insert: &mut CachedStatement<'_>,
         (row, body): (&Row, &str),
         horizon: i64,
-    ) -> rusqlite::Result<bool> {
+    ) -> rusqlite::Result<Place> {
         if row.at_assumed && was_tried_before(row, connection)? {
-            return Ok(false);
+            return Ok(Place::Known);
         }
         let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
         let seq = self.seq + 1;
         let Row { at, id, valid_until, at_assumed, .. } = row;
         let written = insert.execute((seq, at, id.0, late, body, valid_until, at_assumed))?;
         if written == 0 {
-            return Ok(false);
+            return Ok(Place::Known);
         }
         // Where the row took another's place, nothing was inserted.
-        let inserted = i64::from(connection.last_insert_rowid() == seq);
+        let is_inserted = connection.last_insert_rowid() == seq;
         *self = Self {
             seq,
-            rows: self.rows + inserted,
+            rows: self.rows + i64::from(is_inserted),
             newest: self.newest.max(Some(row.at)),
             late: self.late + usize::from(late),
         };
-        Ok(true)
+        Ok(if is_inserted { Place::New { seq, late } } else { Place::Moved })
     }
 }

@@ -195,6 +195,8 @@ fn a_row_that_cannot_be_read_is_named() {
     let dir = directory();
     let log = open(dir.path());
     append(&log, &[fact(1, "one"), fact(2, "two"), fact(3, "three")]).unwrap();
+    drop(log);
+    let log = open(dir.path());
     let shell = shell(dir.path(), "log.db");
     let damages = [
         ("UPDATE event SET body = substr(body, 1, 20) WHERE seq = 2", "EOF"),

@@ -1,11 +1,12 @@
 //! What is told again: an alert's report that holds longer, and a post that was tried again.
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 
-use super::{all, append, at, directory, events, note, open, shell};
+use super::{all, append, at, directory, events, fact, note, open, shell};
 use crate::{
     event::{AlertReport, ChangeId, ChangeReport, Event, Firings, Note, Status},
-    store::{Appended, Log as _, Seq, SqliteLog},
+    store::{Appended, Log as _, Logged, Seq, SqliteLog},
 };
 
 /// A report that an alert fires, which holds until then.
@@ -126,6 +127,13 @@ fn reports() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(report, 1..12)
 }
 
+/// The same, and notes of which some come too late.
+fn mixed() -> impl Strategy<Value = Vec<Event>> {
+    let notes =
+        prop::collection::vec((0_i64..9).prop_map(|second| fact(second, "so it was")), 0..9);
+    (reports(), notes).prop_map(|(reports, notes)| [reports, notes].concat()).prop_shuffle()
+}
+
 fn joined(reports: &[Event]) -> Firings {
     let mut firings = Firings::default();
     for event in reports {
@@ -138,6 +146,36 @@ fn joined(reports: &[Event]) -> Firings {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whoever follows the log reads what the file holds, at once or later, and misses nothing.
+    #[test]
+    fn who_follows_closely_reads_what_is_in_the_file(
+        (events, size, limit) in (mixed(), 1_usize..4, 1_usize..6),
+        looks in prop::collection::vec(any::<bool>(), 24),
+    ) {
+        let dir = directory();
+        let log = SqliteLog::open(dir.path(), TimeDelta::seconds(3)).unwrap();
+        let mut read: Vec<Logged> = Vec::new();
+        let look = |read: &mut Vec<Logged>| {
+            let position = read.last().map_or(Seq(0), |last| last.seq);
+            read.extend(log.after(position, limit).unwrap());
+        };
+        for (request, looks) in events.chunks(size).zip(looks) {
+            append(&log, request).unwrap();
+            if looks {
+                look(&mut read);
+            }
+        }
+        let end = log.end().unwrap();
+        while read.last().is_none_or(|last| last.seq < end) {
+            look(&mut read);
+        }
+        drop(log);
+        let file = all(&SqliteLog::open(dir.path(), TimeDelta::seconds(3)).unwrap());
+        // What was told again has another place in the file.
+        read.retain(|one| file.iter().any(|held| held.seq == one.seq));
+        prop_assert_eq!(read, file);
+    }
 
     /// In whatever order reports come and are committed, the log is left with the same ones, one for
     /// each firing, and these tell what all did.
