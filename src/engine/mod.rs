@@ -31,7 +31,7 @@ use crate::{
     },
 };
 use alerts::{Alerts, Kept};
-use pace::{Pace, held_back};
+use pace::{Pace, held_back, rest_after};
 use retention::{Desk, Lines, Pass};
 use taken::Taken;
 
@@ -40,23 +40,6 @@ const SLICE: usize = 2_048;
 /// ... and at most so many slices are folded before the state is written: what a storm touches again
 /// and again, its families and incidents, is written once for all of them.
 const SLICES_MAX: usize = 16;
-
-/// After a batch the engine rests so many times as long as that took: in a storm more of the machine is
-/// left to those who post, and the next batch, being larger, costs less an alert.
-const REST_TIMES: u32 = 4;
-/// But from the first event of a batch that comes in a rest to its assessment, which takes about as
-/// long as the last one, no more time is to pass than this.
-const REST_UNTIL: Duration = Duration::from_millis(600);
-/// Batches that take less are not rested after.
-const REST_LEAST: Duration = Duration::from_millis(5);
-
-/// How long to rest after a batch that took so long.
-fn rest_after(took: Duration) -> Duration {
-    if took < REST_LEAST {
-        return Duration::ZERO;
-    }
-    (took * REST_TIMES).min(REST_UNTIL.saturating_sub(took * 2))
-}
 
 /// All that people said in the window.
 const FEEDBACK_MAX: usize = usize::MAX >> 1;
@@ -323,15 +306,17 @@ impl Engine {
     /// A store holds something that cannot be read.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
         let (mut tail, mut models) = (self.log.tail(), self.models.clone());
+        let mut last = Instant::now();
         while !*stop.borrow() {
             let started = Instant::now();
             let (engine, outcome) = self.step_aside().await?;
             self = engine;
-            let took = started.elapsed();
+            let (took, gathered) = (started.elapsed(), started - last);
+            last = started;
             match outcome {
                 Ok(Left::Events) => {}
                 Ok(left) => {
-                    let rest = rest_after(took);
+                    let rest = rest_after(took, gathered);
                     let position = self.position;
                     let more = async {
                         if left == Left::Old {
@@ -693,25 +678,5 @@ impl Engine {
         self.position = until;
         self.assessed.send_replace(until);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_rest_ends_in_time_for_the_next_batch_and_is_none_after_a_small_one(
-            micros in 0_u64..2_000_000,
-        ) {
-            let took = Duration::from_micros(micros);
-            let rest = rest_after(took);
-            prop_assert!(rest <= took * REST_TIMES);
-            prop_assert!(rest.is_zero() || rest + took * 2 <= REST_UNTIL);
-            prop_assert_eq!(rest.is_zero(), took < REST_LEAST || took * 2 >= REST_UNTIL);
-        }
     }
 }

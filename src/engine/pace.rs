@@ -1,4 +1,4 @@
-//! How far the engine is behind, and how posts keep pace with it.
+//! The engine's pace: when it rests, how far it is behind, and how posts keep pace with it.
 //!
 //! In a storm whoever posts can be faster than the engine, and then an answer is older with every second:
 //! when it matters most. So posts are held back a little once the oldest event has waited too long.
@@ -16,7 +16,30 @@ const MARK_EVERY: Duration = Duration::from_millis(20);
 /// ... and at most so often: when nobody asks, or the engine is minutes behind.
 const MARKS_MAX: usize = 1 << 14;
 
-/// A post is held back for as long as the oldest event has waited beyond this, ...
+/// After a batch the engine rests so many times as long as that took: in a storm more of the machine is
+/// left to those who post, and the next batch, being larger, costs less an alert.
+const REST_TIMES: u32 = 4;
+/// But an event that comes right after a batch was read waits for that, the rest and its own batch: no
+/// longer than this.
+const REST_UNTIL: Duration = Duration::from_millis(600);
+/// Batches that take less are not rested after.
+const REST_LEAST: Duration = Duration::from_millis(5);
+
+/// How long to rest after a batch that took so long, with events that had been gathered for so long.
+///
+/// Where each batch takes the part `u` of the time in which its events came, and batches and rests go on
+/// evenly, then `took = u (took + rest)`, and the wait above is `2 took + rest = rest (1 + u) / (1 - u)`.
+pub(super) fn rest_after(took: Duration, gathered: Duration) -> Duration {
+    if took < REST_LEAST || took >= gathered {
+        return Duration::ZERO;
+    }
+    let load = took.div_duration_f64(gathered);
+    let even = REST_UNTIL.mul_f64((1.0 - load) / (1.0 + load));
+    // One that took longer than it does evenly leaves less: what gathered meanwhile is to be caught up.
+    (took * REST_TIMES).min(even).min(REST_UNTIL.saturating_sub(took * 2))
+}
+
+/// A post is held back for half as long as the oldest event has waited beyond this, ...
 const HELD_BEYOND: Duration = Duration::from_millis(700);
 /// ... at most for so long: no sender gives up for it, ...
 const HELD_MOST: Duration = Duration::from_millis(250);
@@ -52,7 +75,7 @@ pub(super) fn held_back(lag: Duration) -> Duration {
     if lag > HELD_UNTIL {
         return Duration::ZERO;
     }
-    lag.saturating_sub(HELD_BEYOND).min(HELD_MOST)
+    (lag.saturating_sub(HELD_BEYOND) / 2).min(HELD_MOST)
 }
 
 #[cfg(test)]
@@ -73,6 +96,34 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the first batch took and whatever the load, rests become even, and nobody waits longer
+        /// than the bound.
+        #[test]
+        fn rests_become_even_and_nobody_waits_for_long(
+            (load, first) in (0.02..0.9, 0.005..0.6),
+        ) {
+            let (mut took, mut gathered) = (Duration::from_secs_f64(first), Duration::from_secs(1));
+            let mut waits = Vec::new();
+            for _ in 0..100 {
+                let rest = rest_after(took, gathered);
+                prop_assert!(rest <= took * REST_TIMES);
+                gathered = took + rest;
+                took = gathered.mul_f64(load);
+                waits.push(gathered + took);
+            }
+            // Batches too short to be rested after come at once.
+            let bound = REST_UNTIL.mul_f64(1.01);
+            prop_assert!(waits.iter().rev().take(20).all(|wait| *wait <= bound), "{:?}", waits);
+        }
+
+        #[test]
+        fn who_is_behind_or_has_little_to_do_does_not_rest(took in 0_u64..2_000, ahead in 0_u64..9) {
+            let took = Duration::from_millis(took);
+            prop_assert!(rest_after(took, took.saturating_sub(Duration::from_millis(ahead))).is_zero());
+            let least = took.min(REST_LEAST / 2);
+            prop_assert!(rest_after(least, Duration::from_secs(9)).is_zero());
+        }
+
         #[test]
         fn a_post_is_held_back_while_that_helps_and_never_for_long(millis in 0_u64..20_000) {
             let lag = Duration::from_millis(millis);
