@@ -297,12 +297,26 @@ impl Told {
             self.families.remove(&family_id(FamilyRef::of(&key), start));
         }
         self.incidents.extend(news.incidents.into_iter().map(|one| (one.id.clone(), one)));
-        let families = news.families.into_iter();
-        self.families.extend(
-            families.map(|one| (one.family.id(), (Arc::unwrap_or_clone(one.family), one.incident))),
-        );
+        news.families.into_iter().for_each(|kept| self.hear_of(kept));
         let changes = news.changes.into_iter();
         self.changes.extend(changes.map(|(change, _)| (change.id.clone(), change)));
+    }
+
+    /// As a store does, takes no more of a family than is said to be different.
+    fn hear_of(&mut self, kept: Kept) {
+        let Kept { family, incident, altered, .. } = kept;
+        let id = family.id();
+        let told = (Arc::unwrap_or_clone(family), incident);
+        if altered == Altered::All {
+            self.families.insert(id, told);
+            return;
+        }
+        let (family, incident) = self.families.get_mut(&id).unwrap();
+        family.episodes = told.0.episodes;
+        if altered == Altered::Standing {
+            (family.ends_at, family.expected, *incident) =
+                (told.0.ends_at, told.0.expected, told.1);
+        }
     }
 }
 
