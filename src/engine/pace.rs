@@ -40,12 +40,12 @@ pub(super) fn rest_after(took: Duration, gathered: Duration) -> Duration {
 }
 
 /// A post is held back for half as long as the oldest event has waited beyond this, ...
-const HELD_BEYOND: Duration = Duration::from_millis(1_500);
+const HELD_BEYOND: Duration = Duration::from_millis(2_500);
 /// ... at most for so long: no sender gives up for it, ...
 const HELD_MOST: Duration = Duration::from_millis(250);
 /// ... and not at all where the engine is further behind: it stands still or begins anew, and will not
 /// keep pace with slower posts either.
-const HELD_UNTIL: Duration = Duration::from_secs(5);
+const HELD_UNTIL: Duration = Duration::from_secs(10);
 
 /// When the log reached which end, of what may not be assessed yet.
 #[derive(Debug, Default)]
