@@ -61,14 +61,12 @@ impl Span {
 pub(super) type Stretched = (Time, Option<Time>);
 
 /// An unbroken time over which at least one alert of the family fired.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Covered {
-    /// Its start.
-    pub from: Time,
-    /// Its end.
-    pub to: Time,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Covered {
+    from: Time,
+    to: Time,
     /// How many episodes it is made of.
-    pub episodes: usize,
+    episodes: usize,
 }
 
 /// One stretch of time that is one symptom: no gap in it is longer than the one asked for.

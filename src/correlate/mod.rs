@@ -34,7 +34,7 @@ pub use self::{
         Answer, Assessment, Cleared, Contributing, Evidence, FamilySummary, Impact, Incident,
         IncidentId, Outage, State, Suspect, Term, Told,
     },
-    course::{Covered, Span, Spans},
+    course::{Span, Spans},
     dormant::Past,
     family::{Family, FamilyKey, FamilyRef, Head, KeyPlace, KeyView, family_id},
     fold::{Altered, Fold, Kept, News, Part},

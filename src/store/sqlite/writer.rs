@@ -40,7 +40,7 @@ use crate::{
 /// How much may wait for the log's writer, and how much it takes at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// So many bytes of events may wait.
+    /// So many bytes of events may wait, as they came and as JSON.
     pub queue_bytes: u32,
     /// So many requests may wait.
     pub queue_requests: usize,

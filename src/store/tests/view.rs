@@ -788,7 +788,7 @@ fn fires(n: usize, from: i64) -> Event {
 #[test]
 fn of_a_family_that_is_told_again_what_differs_is_written() {
     let kept = folded(&[fires(0, 0)]).remove(0);
-    let (dir, state) =
+    let (_dir, state) =
         stored(&StateBatch { families: vec![kept.clone()], ..StateBatch::default() });
     let grown = folded(&[fires(0, 0), fires(3, 1)]);
     let course = Kept { altered: Altered::Course, ..grown[0].clone() };
@@ -805,7 +805,6 @@ fn of_a_family_that_is_told_again_what_differs_is_written() {
             .unwrap();
         assert_eq!(state.kept_since(step(0)).unwrap(), as_written(vec![told]));
     }
-    drop((state, dir));
 }
 
 /// A file of the version before, as that wrote it.
