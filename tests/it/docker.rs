@@ -36,6 +36,8 @@ fn the_build_command_builds_from_what_is_copied() {
     lend_dependencies(&context.join("target/debug"));
     let words = cargo_command(&build);
     assert!(words.starts_with(&["build".to_owned(), "--release".to_owned()]), "{words:?}");
+    // What the image gets out of it.
+    assert!(words.ends_with(&["--bin".to_owned(), "antecede".to_owned()]), "{words:?}");
     let built = Command::new(env!("CARGO"))
         // To compile takes minutes and says nothing about what is copied: `check` for `build`.
         .args(["check", "--profile", "dev"])
