@@ -4,6 +4,7 @@
 //! Several files, because two writers in one file starve each other.
 
 mod database;
+mod firings;
 mod fresh;
 mod lock;
 mod log;

@@ -1,7 +1,6 @@
 //! The state in SQLite: one writer, the engine, and what is asked of it.
 
 use std::{
-    collections::BinaryHeap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -13,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Failure, count_of,
     database::{Database, Schema},
-    limit_of,
+    firings, limit_of,
     reading::Readers,
     row_of, seq_of, size_of,
     trickle::trickling,
@@ -21,12 +20,12 @@ use super::{
 use crate::{
     correlate::{Altered, Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
     event::{
-        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Feedback, Firing, IDENTITY_BYTES,
-        Note, Outlook, Time, micros, time_of_micros,
+        Change, ChangeHistory, ChangeId, EpisodeId, EventId, Feedback, Note, Time, micros,
+        time_of_micros,
     },
     store::{
         Daily, FiringRow, Old, Page, Paged, Position, Seen, Seq, Size, State, StateBatch,
-        StoreError, paging::EXAMINED_MAX,
+        StoreError,
     },
 };
 
@@ -175,7 +174,7 @@ impl State for SqliteState {
                 put_change(transaction, one)?;
             }
             batch.families.iter().try_for_each(|kept| put_family(transaction, kept))?;
-            put_firings(transaction, &batch.firings)?;
+            firings::put(transaction, &batch.firings)?;
             for seen in &batch.seen {
                 let sql = "INSERT OR REPLACE INTO seen (id, newest, count, bits) \
                            VALUES (?1, ?2, ?3, ?4)";
@@ -311,36 +310,7 @@ impl State for SqliteState {
     }
 
     fn members(&self, incident: &IncidentId, limit: usize) -> Result<Vec<EpisodeId>, StoreError> {
-        self.readers.read(|connection| {
-            let mut families = connection.prepare_cached(
-                "SELECT key, starts_at, ends_at FROM family WHERE incident = ?1 ORDER BY starts_at, id",
-            )?;
-            let mut begun = connection.prepare_cached(
-                "SELECT starts_at, identity FROM alert INDEXED BY alert_family WHERE family = ?1 \
-                 AND starts_at BETWEEN ?2 AND ?3 AND first ORDER BY starts_at, identity LIMIT ?4",
-            )?;
-            // The first so far, the last of them on top: what begins after it need not be looked at.
-            let mut members: BinaryHeap<(i64, [u8; 16])> = BinaryHeap::new();
-            let mut families = families.query([&incident.0])?;
-            while let Some(family) = families.next()? {
-                let (key, from): (i64, i64) = (family.get(0)?, family.get(1)?);
-                let last = members.peek().filter(|_| members.len() >= limit);
-                let last = last.map_or(i64::MAX, |(last, _)| *last);
-                if last < from {
-                    break;
-                }
-                let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX).min(last);
-                let mut rows = begun.query((key, from, to, limit_of(limit)))?;
-                while let Some(row) = rows.next()? {
-                    members.push((row.get(0)?, row.get(1)?));
-                    if members.len() > limit {
-                        members.pop();
-                    }
-                }
-            }
-            let id = |(at, identity)| EpisodeId::new(time_of_micros(at), &EventId(identity));
-            Ok(members.into_sorted_vec().into_iter().map(id).collect())
-        })
+        self.readers.read(|connection| firings::members(connection, incident, limit))
     }
 
     fn kept_since(&self, from: Time) -> Result<Vec<Kept>, StoreError> {
@@ -371,64 +341,26 @@ impl State for SqliteState {
     }
 
     fn firings(&self, page: &Page) -> Result<Paged<FiringRow>, StoreError> {
-        let end = page.end.map_or(i64::MAX, micros);
-        let after = page.after.as_ref();
-        let after =
-            after.map(|(at, id)| (*at, EpisodeId(id.clone()).parts().unwrap_or_default().1));
-        let (after, after_id) =
-            after.map_or((i64::MAX, [0; IDENTITY_BYTES]), |(at, id)| (micros(at), id));
-        let rows = self.all(
-            &format!(
-                "SELECT {FIRING} FROM alert WHERE starts_at <= ?1 \
-                 AND (starts_at < ?2 OR identity < ?3) ORDER BY starts_at DESC, identity DESC LIMIT ?4"
-            ),
-            (end.min(after), after, after_id, limit_of(EXAMINED_MAX)),
-            |row| Ok(firing(row)?),
-        )?;
-        let next = if rows.len() == EXAMINED_MAX { rows.last() } else { None };
-        let next = next.map(|row| (row.starts_at, row.id().0));
-        let is_listed = |row: &FiringRow| {
-            row.episode.is_some_and(|outlook| page.wants(row.starts_at, outlook.end()))
-        };
-        Ok(Paged { items: rows.into_iter().filter(is_listed).collect(), next })
+        self.readers.read(|connection| firings::page(connection, page))
     }
 
     fn firing(&self, id: &EpisodeId) -> Result<Option<FiringRow>, StoreError> {
-        let Some((starts_at, from)) = id.parts() else { return Ok(None) };
-        let to = [&from[..], &[0xff; 8]].concat();
-        let sql = format!(
-            "SELECT {FIRING} FROM alert WHERE starts_at = ?1 AND identity BETWEEN ?2 AND ?3 AND first"
-        );
-        let rows = self.all(&sql, (micros(starts_at), from, to), |row| Ok(firing(row)?))?;
-        // Another spelling of its start or of its hash is no id.
-        Ok(rows.into_iter().find(|row| row.id() == *id))
+        self.readers.read(|connection| firings::of_id(connection, id))
     }
 
     fn firings_of(
         &self,
         family: FamilyRef,
         identity: Option<&EventId>,
-        (from, to): (Time, Time),
+        range: (Time, Time),
         limit: usize,
     ) -> Result<Vec<FiringRow>, StoreError> {
-        let sql = format!(
-            "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE family = ?1 \
-             AND starts_at BETWEEN ?2 AND ?3 AND (?4 IS NULL OR identity = ?4) \
-             ORDER BY starts_at, identity LIMIT ?5"
-        );
-        let range = (family.0, micros(from), micros(to), identity.map(|id| id.0), limit_of(limit));
-        self.all(&sql, range, |row| Ok(firing(row)?))
+        self.readers
+            .read(|connection| firings::of_family(connection, family, identity, range, limit))
     }
 
     fn firings_since(&self, from: Time, each: &mut dyn FnMut(FiringRow)) -> Result<(), StoreError> {
-        self.readers.read(|connection| {
-            let sql = format!(
-                "SELECT {FIRING} FROM alert WHERE starts_at >= ?1 ORDER BY starts_at, identity"
-            );
-            let mut query = connection.prepare_cached(&sql)?;
-            let mut rows = query.query_and_then([micros(from)], firing)?;
-            Ok(rows.try_for_each(|row| row.map(&mut *each))?)
-        })
+        self.readers.read(|connection| firings::since(connection, from, each))
     }
 
     fn seen(&self) -> Result<Vec<Seen>, StoreError> {
@@ -498,65 +430,6 @@ const AGING: [(&str, &str, &str); 7] = [
     ("change", "id", "starts_at"),
     ("incident", "id", "starts_at"),
 ];
-
-/// The columns of a firing, in the order in which [`firing`] reads them.
-const FIRING: &str = "starts_at, identity, family, event_at, event, ends_at, expected, first, \
-                      episode_ends_at, episode_expected, pending_at";
-
-fn firing(row: &rusqlite::Row<'_>) -> rusqlite::Result<FiringRow> {
-    let first: bool = row.get(7)?;
-    let episode = outlook(row.get(8)?, row.get(9)?);
-    Ok(FiringRow {
-        starts_at: time_of_micros(row.get(0)?),
-        identity: EventId(row.get(1)?),
-        family: FamilyRef(row.get(2)?),
-        firing: Firing {
-            told_at: time_of_micros(row.get(3)?),
-            told: EventId(row.get(4)?),
-            outlook: outlook(row.get(5)?, row.get(6)?),
-            pending_at: row.get::<_, Option<i64>>(10)?.map(time_of_micros),
-        },
-        episode: first.then_some(episode),
-    })
-}
-
-/// How a firing goes on, of its end and whether that is only expected.
-fn outlook(end: Option<i64>, expected: bool) -> Outlook {
-    match (end.map(time_of_micros), expected) {
-        (None, _) => Outlook::Fires,
-        (Some(end), true) => Outlook::Expires(end),
-        (Some(end), false) => Outlook::Ended(end),
-    }
-}
-
-fn put_firings(connection: &Connection, rows: &[FiringRow]) -> Result<(), Failure> {
-    let sql = "INSERT INTO alert (starts_at, identity, family, event_at, event, ends_at, expected, \
-               first, episode_ends_at, episode_expected, pending_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-               ON CONFLICT (starts_at, identity) DO UPDATE SET family = excluded.family, \
-               event_at = excluded.event_at, event = excluded.event, ends_at = excluded.ends_at, \
-               expected = excluded.expected, first = excluded.first, \
-               episode_ends_at = excluded.episode_ends_at, \
-               episode_expected = excluded.episode_expected, pending_at = excluded.pending_at";
-    let mut upsert = connection.prepare_cached(sql)?;
-    for FiringRow { identity, family, starts_at, firing, episode } in rows {
-        let episode_outlook = episode.unwrap_or(Outlook::Fires);
-        upsert.execute((
-            micros(*starts_at),
-            identity.0,
-            family.0,
-            micros(firing.told_at),
-            firing.told.0,
-            firing.outlook.end().map(micros),
-            firing.outlook.is_expected(),
-            episode.is_some(),
-            episode_outlook.end().map(micros),
-            episode_outlook.is_expected(),
-            firing.pending_at.map(micros),
-        ))?;
-    }
-    Ok(())
-}
 
 fn put_change(
     connection: &Connection,
