@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use fnv::FnvBuildHasher;
 
-use super::seen::Filters;
+use super::seen::{Filters, Range};
 use crate::{
     correlate::{FamilyRef, Fold, Head, KeyView, Model, Span},
     event::{AlertReport, Event, EventId, Firing, Firings, Time},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// So many alerts are held in memory; when there are twice as many, the older half goes.
-const RECENT_MAX: usize = 1 << 16;
+const RECENT_MAX: usize = if cfg!(test) { 2 } else { 1 << 16 };
 
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;
@@ -25,8 +25,8 @@ const ALL: usize = usize::MAX >> 1;
 struct Alert {
     family: FamilyRef,
     firings: Firings,
-    /// There may be older firings in the state.
-    partial: bool,
+    /// The state may have older firings of it, from this time.
+    older: Option<Range>,
 }
 
 #[expect(
@@ -65,7 +65,7 @@ impl Alerts {
         let mut alerts = Self { recent_from, seen, ..Self::default() };
         state.firings_since(recent_from, &mut |row| alerts.hold(&row))?;
         for (identity, alert) in &mut alerts.recent {
-            alert.partial = alerts.seen.may_hold(identity);
+            alert.older = alerts.seen.when(identity);
         }
         Ok(alerts)
     }
@@ -98,14 +98,14 @@ impl Alerts {
         let place = fold.place(&KeyView::of(&report.labels, &model.mapping));
         let family = place.family;
         let held = self.recent.get(&identity);
-        if held.map_or_else(|| self.seen.may_hold(&identity), |alert| alert.partial) {
-            let all = (Time::MIN_UTC, Time::MAX_UTC);
-            for row in kept.state.firings_of(family, Some(&identity), all, ALL)? {
+        let older = held.map_or_else(|| self.seen.when(&identity), |alert| alert.older);
+        if let Some(older) = older {
+            for row in kept.state.firings_of(family, Some(&identity), older, ALL)? {
                 self.hold(&row);
             }
         }
         let alert = self.recent.entry(identity).or_default();
-        (alert.family, alert.partial) = (family, false);
+        (alert.family, alert.older) = (family, None);
         let old = Span::all(&alert.firings, &identity, kept.from);
         if alert.firings.absorb(report, id) {
             let rows = alert.rows(identity);
@@ -113,7 +113,7 @@ impl Alerts {
         }
         if report.starts_at < self.recent_from {
             // It would not be read again at the next start.
-            self.seen.insert(&identity, report.starts_at);
+            self.seen.insert(&identity, (report.starts_at, report.starts_at));
         }
         let new = Span::all(&alert.firings, &identity, kept.from);
         let mut failed = None;
@@ -201,11 +201,18 @@ impl Alerts {
         let from = *from;
         let is_older = |alert: &Alert| alert.firings.iter().any(|(start, _)| *start < from);
         let older = self.recent.iter().filter(|(_, alert)| is_older(alert));
-        let mut older: Vec<_> = older.map(|(identity, alert)| (*identity, newest(alert))).collect();
+        let known = self.recent_from;
+        let times = |alert: &Alert| {
+            let newest = newest(alert);
+            // What began before is known to a filter already.
+            let mut starts = alert.firings.iter().map(|(start, _)| *start);
+            (starts.find(|start| *start >= known).unwrap_or(newest), newest)
+        };
+        let mut older: Vec<_> = older.map(|(identity, alert)| (*identity, times(alert))).collect();
         // Which filter holds what is not to depend on how a table is laid out.
         older.sort_unstable();
-        for (identity, newest) in older {
-            self.seen.insert(&identity, newest);
+        for (identity, times) in older {
+            self.seen.insert(&identity, times);
         }
         self.recent.retain(|_, alert| newest(alert) >= from);
         self.recent_from = self.recent_from.max(from);
@@ -255,4 +262,85 @@ fn told_by(
         Some(Event::Alert(report)) => Head::new(&report, span, &model.mapping),
         Some(Event::Change(_) | Event::Note(_) | Event::Feedback(_)) | None => Head::default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        correlate::FamilyKey,
+        event::{Labels, time_of_micros},
+        store::{Position, SqliteLog, SqliteState, StateBatch},
+    };
+
+    fn minute(n: i64) -> Time {
+        time_of_micros(n * 60_000_000)
+    }
+
+    /// What is told of one of six alerts, two of a name: when it began, and perhaps when it ended.
+    fn report() -> impl Strategy<Value = AlertReport> {
+        (0_u8..6, 0_i64..60, prop::option::of(0_i64..20)).prop_map(|(n, start, length)| {
+            AlertReport {
+                labels: [("alertname", format!("Alert{}", n % 3)), ("instance", n.to_string())]
+                    .into_iter()
+                    .collect::<Labels>(),
+                starts_at: minute(start),
+                ends_at: length.map(|length| minute(start + length)),
+                expires_at: None,
+                pending_at: None,
+                summary: None,
+                url: None,
+            }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// Memory holds two to four alerts here: whatever was left to the state and the filters, in
+        /// whichever order it is told, before a restart or after it, each firing is written as if all
+        /// had been known all the time.
+        #[test]
+        fn what_was_forgotten_is_joined_by_what_follows(
+            batches in prop::collection::vec(
+                (prop::collection::vec(report(), 1..6), any::<bool>()),
+                1..12,
+            ),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let state = SqliteState::open(dir.path()).unwrap();
+            let log = SqliteLog::open(dir.path(), TimeDelta::days(1)).unwrap();
+            let kept = Kept { log: &log, state: &state, from: Time::MIN_UTC };
+            let (model, mut fold) = (Model::default(), Fold::default());
+            let (mut alerts, mut known) = (Alerts::default(), BTreeMap::<_, Alert>::new());
+            for (reports, restarts) in batches {
+                for report in reports {
+                    let id = Event::Alert(report.clone()).id();
+                    alerts.absorb((id, &report), &model, kept, &mut fold).unwrap();
+                    let identity = model.mapping.identity_id(&report.labels);
+                    let alert = known.entry(identity).or_default();
+                    alert.family = FamilyRef::of(&FamilyKey::of(&report.labels, &model.mapping));
+                    alert.firings.absorb(&report, id);
+                }
+                let (firings, seen) = alerts.take_unwritten();
+                let position =
+                    Position { recent: alerts.recent_from(), ..Position::default() };
+                let batch = StateBatch { position, firings, seen, ..StateBatch::default() };
+                state.commit(&batch).unwrap();
+                if restarts {
+                    let recent = state.position().unwrap().recent;
+                    alerts = Alerts::read(&state, recent).unwrap();
+                }
+            }
+            let mut written = Vec::new();
+            state.firings_since(Time::MIN_UTC, &mut |row| written.push(row)).unwrap();
+            let all = known.iter().flat_map(|(identity, alert)| alert.rows(*identity));
+            let mut all: Vec<_> = all.collect();
+            all.sort_by_key(|row| (row.starts_at, row.identity));
+            prop_assert_eq!(written, all);
+        }
+    }
 }

@@ -19,6 +19,9 @@ const DOUBLINGS: usize = 3;
 const BITS: u64 = 12;
 const PROBES: u64 = 8;
 
+/// From when to when.
+pub(super) type Range = (Time, Time);
+
 /// All filters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filters {
@@ -33,20 +36,23 @@ impl Filters {
         Self { filters, unwritten: Vec::new() }
     }
 
-    /// Whether the alert may have been seen.
-    pub(super) fn may_hold(&self, identity: &EventId) -> bool {
-        self.filters.iter().any(|filter| {
+    /// In which time firings of an alert may have begun; `None`: it was surely not seen.
+    pub(super) fn when(&self, identity: &EventId) -> Option<Range> {
+        let may_hold = |filter: &&Seen| {
             probes(identity, filter.bits.len())
                 .all(|(byte, bit)| filter.bits.get(byte).is_some_and(|held| held & bit != 0))
-        })
+        };
+        let times = self.filters.iter().filter(may_hold).map(|one| (one.oldest, one.newest));
+        times.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 
-    /// Remembers an alert that began then.
-    pub(super) fn insert(&mut self, identity: &EventId, starts_at: Time) {
+    /// Remembers an alert whose firings began in this time; of those that are remembered already it need
+    /// not tell.
+    pub(super) fn insert(&mut self, identity: &EventId, (oldest, newest): Range) {
         if self.filters.last().is_none_or(is_full) {
             let id = self.filters.last().map_or(0, |last| last.id.saturating_add(1));
             let bits = Arc::new(vec![0; bytes_after(self.filters.len())]);
-            self.filters.push(Seen { id, newest: starts_at, count: 0, bits });
+            self.filters.push(Seen { id, oldest, newest, count: 0, bits });
         }
         let Some(filter) = self.filters.last_mut() else { return };
         // Nobody else holds them but while they are written.
@@ -57,7 +63,8 @@ impl Filters {
             }
         }
         filter.count += 1;
-        filter.newest = filter.newest.max(starts_at);
+        filter.oldest = filter.oldest.min(oldest);
+        filter.newest = filter.newest.max(newest);
         if self.unwritten.last() != Some(&filter.id) {
             self.unwritten.push(filter.id);
         }
@@ -125,7 +132,7 @@ mod tests {
     /// Filters that know the alerts before the nth.
     fn holding(n: u32) -> Filters {
         let mut filters = Filters::default();
-        (0..n).for_each(|n| filters.insert(&identity(n), at(n)));
+        (0..n).for_each(|n| filters.insert(&identity(n), (at(n), at(n))));
         filters
     }
 
@@ -134,7 +141,7 @@ mod tests {
         let first = u32::try_from(FIRST).unwrap();
         let filters = holding(first + first / 2);
         assert_eq!(filters.filters.len(), 2, "the first is full");
-        let held = |n: &u32| filters.may_hold(&identity(*n));
+        let held = |n: &u32| filters.when(&identity(*n)).is_some();
         assert!((0..first + first / 2).all(|n| held(&n)));
         // One in three hundred, once a filter is full; here are two, of which one is.
         let others = 200_000;
@@ -143,12 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn each_filter_is_twice_as_large_as_the_last_and_knows_its_newest_alert() {
+    fn each_filter_is_twice_as_large_as_the_last_and_knows_from_when_to_when_its_alerts_fired() {
         let first = u32::try_from(FIRST).unwrap();
         let [one, other] = &holding(first + 3).filters[..] else { panic!("two filters") };
         assert_eq!(other.bits.len(), 2 * one.bits.len());
-        assert_eq!((one.id, one.count, one.newest), (0, FIRST, at(first - 1)));
-        assert_eq!((other.id, other.count, other.newest), (1, 3, at(first + 2)));
+        assert_eq!((one.id, one.count), (0, FIRST));
+        assert_eq!((one.oldest, one.newest), (at(0), at(first - 1)));
+        assert_eq!((other.id, other.count), (1, 3));
+        assert_eq!((other.oldest, other.newest), (at(first), at(first + 2)));
+    }
+
+    #[test]
+    fn an_alert_may_have_fired_in_the_time_of_each_filter_that_holds_it() {
+        let first = u32::try_from(FIRST).unwrap();
+        let mut filters = holding(first + 3);
+        filters.insert(&identity(7), (at(first + 5), at(first + 9)));
+        assert_eq!(filters.when(&identity(7)), Some((at(0), at(first + 9))));
+        assert_eq!(filters.when(&identity(8)), Some((at(0), at(first - 1))));
+        assert_eq!(filters.when(&identity(first + 1)), Some((at(first), at(first + 9))));
+        assert_eq!(filters.when(&identity(first + 4)), None);
     }
 
     #[test]
@@ -157,7 +177,7 @@ mod tests {
         let mut filters = holding(first - 1);
         let mut written = || {
             let ids = filters.take_unwritten().iter().map(|seen| seen.id).collect::<Vec<_>>();
-            filters.insert(&identity(7), at(0));
+            filters.insert(&identity(7), (at(0), at(0)));
             ids
         };
         assert_eq!(written(), [0]);
@@ -173,9 +193,9 @@ mod tests {
         let mut filters = holding(first + 1);
         assert_eq!(filters.forget_before(at(first - 1)), [0_u32; 0], "one of it is as new");
         assert_eq!(filters.forget_before(at(first)), [0]);
-        assert!(filters.may_hold(&identity(first)));
+        assert!(filters.when(&identity(first)).is_some());
         assert_eq!(filters.forget_before(at(2 * first)), [0_u32; 0], "the last stays");
-        (first..=3 * first).for_each(|n| filters.insert(&identity(n), at(n)));
+        (first..=3 * first).for_each(|n| filters.insert(&identity(n), (at(n), at(n))));
         let ids: Vec<_> = filters.filters.iter().map(|seen| seen.id).collect();
         assert_eq!(ids, [1, 2]);
         assert_eq!(filters.filters[1].bits.len(), filters.filters[0].bits.len());
@@ -194,7 +214,7 @@ mod tests {
             let mut filters = Filters::default();
             for batch in [&known, &more] {
                 for (n, start) in batch {
-                    filters.insert(&identity(*n), at(*start));
+                    filters.insert(&identity(*n), (at(start / 2), at(*start)));
                 }
                 let seen = filters.take_unwritten();
                 state.commit(&StateBatch { seen, ..StateBatch::default() }).unwrap();
@@ -202,7 +222,10 @@ mod tests {
             let read = Filters::new(state.seen().unwrap());
             prop_assert_eq!(&read.filters, &filters.filters);
             prop_assert!(read.unwritten.is_empty());
-            prop_assert!(known.keys().chain(more.keys()).all(|n| read.may_hold(&identity(*n))));
+            for (n, start) in known.iter().chain(&more) {
+                let (oldest, newest) = read.when(&identity(*n)).unwrap();
+                prop_assert!(oldest <= at(start / 2) && at(*start) <= newest);
+            }
         }
     }
 }

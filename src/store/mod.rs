@@ -247,7 +247,9 @@ impl FiringRow {
 pub struct Seen {
     /// Its number.
     pub id: u32,
-    /// When the newest of them began.
+    /// When the first of them began, of what no filter before it tells, ...
+    pub oldest: Time,
+    /// ... and when the newest.
     pub newest: Time,
     /// How many there are.
     pub count: u64,

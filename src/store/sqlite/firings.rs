@@ -1,8 +1,12 @@
 //! The firings in the state: one row each, by start, and by family and start.
+//!
+//! The second order is kept in segments, each of a stretch of time with so many firings. A batch of new
+//! firings alters the pages of one segment, however much is stored and in however many families. Whoever
+//! looks for a family's firings looks into each segment of that time, one after the other.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
 use super::{Failure, limit_of};
 use crate::{
@@ -11,11 +15,21 @@ use crate::{
     store::{FiringRow, Page, Paged, paging::EXAMINED_MAX},
 };
 
+/// The next segment begins when the last has so many firings: two megabytes of the index. With less there
+/// are more to look into; with twice as much the pages of a storm are too many for each batch already.
+const SEGMENT_ROWS: i64 = if cfg!(test) { 3 } else { 1 << 15 };
+
 /// Writes firings, over what was known of them.
 pub(super) fn put(connection: &Connection, rows: &[FiringRow]) -> Result<(), Failure> {
+    let starts = || rows.iter().map(|row| micros(row.starts_at));
+    let (Some(from), Some(to)) = (starts().min(), starts().max()) else { return Ok(()) };
+    begin_next(connection)?;
+    let segments = Segment::within(connection, from, to)?;
+    let of = |start| segments.iter().rfind(|segment| segment.from_at <= start);
+    let mut written = BTreeMap::<i64, i64>::new();
     let sql = "INSERT INTO alert (starts_at, identity, family, event_at, event, ends_at, expected, \
-               first, episode_ends_at, episode_expected, pending_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+               first, episode_ends_at, episode_expected, pending_at, segment) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
                ON CONFLICT (starts_at, identity) DO UPDATE SET family = excluded.family, \
                event_at = excluded.event_at, event = excluded.event, ends_at = excluded.ends_at, \
                expected = excluded.expected, first = excluded.first, \
@@ -23,6 +37,8 @@ pub(super) fn put(connection: &Connection, rows: &[FiringRow]) -> Result<(), Fai
                episode_expected = excluded.episode_expected, pending_at = excluded.pending_at";
     let mut upsert = connection.prepare_cached(sql)?;
     for FiringRow { identity, family, starts_at, firing, episode } in rows {
+        let segment = of(micros(*starts_at)).map_or(0, |segment| segment.number);
+        *written.entry(segment).or_default() += 1;
         let episode_outlook = episode.unwrap_or(Outlook::Fires);
         upsert.execute((
             micros(*starts_at),
@@ -36,9 +52,54 @@ pub(super) fn put(connection: &Connection, rows: &[FiringRow]) -> Result<(), Fai
             episode_outlook.end().map(micros),
             episode_outlook.is_expected(),
             firing.pending_at.map(micros),
+            segment,
         ))?;
     }
+    let sql = "UPDATE segment SET written = written + ?2 WHERE number = ?1";
+    let mut add = connection.prepare_cached(sql)?;
+    written.into_iter().try_for_each(|more| add.execute(more).map(drop))?;
     Ok(())
+}
+
+/// Begins the next segment, behind all that is there, if the last one is full.
+fn begin_next(connection: &Connection) -> Result<(), Failure> {
+    let sql = "SELECT number, written FROM segment ORDER BY number DESC LIMIT 1";
+    let last = connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (number, written): (i64, i64) = last?;
+    if written < SEGMENT_ROWS {
+        return Ok(());
+    }
+    // What was written again and again counts once.
+    let sql = "SELECT count(*) FROM alert INDEXED BY alert_family WHERE segment = ?1";
+    let rows: i64 = connection.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
+    if rows < SEGMENT_ROWS {
+        let sql = "UPDATE segment SET written = ?2 WHERE number = ?1";
+        connection.prepare_cached(sql)?.execute((number, rows))?;
+    } else {
+        let sql = "INSERT INTO segment (number, from_at, written) \
+                   SELECT ?1 + 1, max(starts_at) + 1, 0 FROM alert";
+        connection.prepare_cached(sql)?.execute([number])?;
+    }
+    Ok(())
+}
+
+/// A stretch of time, up to the next segment.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    number: i64,
+    from_at: i64,
+}
+
+impl Segment {
+    /// Those with firings that began from `from` to `to`, in order.
+    fn within(connection: &Connection, from: i64, to: i64) -> rusqlite::Result<Vec<Self>> {
+        let sql = "SELECT number, from_at FROM segment WHERE from_at <= ?2 AND from_at >= \
+                   (SELECT max(from_at) FROM segment WHERE from_at <= ?1) ORDER BY from_at";
+        let mut query = connection.prepare_cached(sql)?;
+        let segment =
+            |row: &rusqlite::Row<'_>| Ok(Self { number: row.get(0)?, from_at: row.get(1)? });
+        query.query_map((from, to), segment)?.collect()
+    }
 }
 
 /// The firings with which episodes begin, as a page of their list.
@@ -81,14 +142,30 @@ pub(super) fn of_family(
     (from, to): (Time, Time),
     limit: usize,
 ) -> Result<Vec<FiringRow>, Failure> {
-    let range = (family.0, micros(from), micros(to), identity.map(|id| id.0), limit_of(limit));
-    let sql = format!(
-        "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE family = ?1 \
-         AND starts_at BETWEEN ?2 AND ?3 AND (?4 IS NULL OR identity = ?4) \
-         ORDER BY starts_at, identity LIMIT ?5"
-    );
-    let mut query = connection.prepare_cached(&sql)?;
-    Ok(query.query_map(range, firing)?.collect::<Result<_, _>>()?)
+    // Segments and firings are read as of one commit.
+    let snapshot = connection.unchecked_transaction()?;
+    let (from, to) = (micros(from), micros(to));
+    let identity = identity.map(|id| id.0);
+    let mut query = snapshot.prepare_cached(&format!(
+        "SELECT {FIRING} FROM alert INDEXED BY alert_family WHERE segment = ?1 AND family = ?2 \
+         AND starts_at BETWEEN ?3 AND ?4 AND (?5 IS NULL OR identity = ?5) \
+         ORDER BY starts_at, identity LIMIT ?6"
+    ))?;
+    let mut rows = Vec::new();
+    for segment in Segment::within(&snapshot, from, to)? {
+        let wanted = (
+            segment.number,
+            family.0,
+            from,
+            to,
+            identity,
+            limit_of(limit.saturating_sub(rows.len())),
+        );
+        for row in query.query_map(wanted, firing)? {
+            rows.push(row?);
+        }
+    }
+    Ok(rows)
 }
 
 /// The firings that began at `from` or later, by start, handed to `each` one by one.
@@ -110,34 +187,73 @@ pub(super) fn members(
     incident: &IncidentId,
     limit: usize,
 ) -> Result<Vec<EpisodeId>, Failure> {
-    let mut families = connection.prepare_cached(
+    // Families, segments and firings are read as of one commit.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut families = snapshot.prepare_cached(
         "SELECT key, starts_at, ends_at FROM family WHERE incident = ?1 ORDER BY starts_at, id",
     )?;
-    let mut begun = connection.prepare_cached(
-        "SELECT starts_at, identity FROM alert INDEXED BY alert_family WHERE family = ?1 \
-         AND starts_at BETWEEN ?2 AND ?3 AND first ORDER BY starts_at, identity LIMIT ?4",
-    )?;
-    // The first so far, the last of them on top: what begins after it need not be looked at.
-    let mut members: BinaryHeap<(i64, [u8; 16])> = BinaryHeap::new();
+    let mut first = First::new(&snapshot, limit)?;
     let mut families = families.query([&incident.0])?;
     while let Some(family) = families.next()? {
         let (key, from): (i64, i64) = (family.get(0)?, family.get(1)?);
-        let last = members.peek().filter(|_| members.len() >= limit);
-        let last = last.map_or(i64::MAX, |(last, _)| *last);
-        if last < from {
+        if first.latest() < from {
             break;
         }
-        let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX).min(last);
-        let mut rows = begun.query((key, from, to, limit_of(limit)))?;
-        while let Some(row) = rows.next()? {
-            members.push((row.get(0)?, row.get(1)?));
-            if members.len() > limit {
-                members.pop();
+        first.add(key, (from, family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX)))?;
+    }
+    Ok(first.into_ids())
+}
+
+/// The first episodes of those that were looked at.
+struct First<'a> {
+    limit: usize,
+    segments: Vec<Segment>,
+    begun: CachedStatement<'a>,
+    /// By start and identity, the last of them on top.
+    held: BinaryHeap<(i64, [u8; 16])>,
+}
+
+impl<'a> First<'a> {
+    fn new(connection: &'a Connection, limit: usize) -> rusqlite::Result<Self> {
+        let begun = connection.prepare_cached(
+            "SELECT starts_at, identity FROM alert INDEXED BY alert_family WHERE segment = ?1 \
+             AND family = ?2 AND starts_at BETWEEN ?3 AND ?4 AND first \
+             ORDER BY starts_at, identity LIMIT ?5",
+        )?;
+        let segments = Segment::within(connection, i64::MIN, i64::MAX)?;
+        Ok(Self { limit, segments, begun, held: BinaryHeap::new() })
+    }
+
+    /// What begins after this is not among the first.
+    fn latest(&self) -> i64 {
+        let last = self.held.peek().filter(|_| self.held.len() >= self.limit);
+        last.map_or(i64::MAX, |(last, _)| *last)
+    }
+
+    /// Looks at the episodes of a family that began in this time.
+    fn add(&mut self, family: i64, (from, to): (i64, i64)) -> rusqlite::Result<()> {
+        let later = self.segments.partition_point(|segment| segment.from_at <= from);
+        for segment in self.segments.iter().skip(later.saturating_sub(1)) {
+            let to = to.min(self.latest());
+            if to < segment.from_at {
+                break;
+            }
+            let wanted = (segment.number, family, from, to, limit_of(self.limit));
+            let mut rows = self.begun.query(wanted)?;
+            while let Some(row) = rows.next()? {
+                self.held.push((row.get(0)?, row.get(1)?));
+                if self.held.len() > self.limit {
+                    self.held.pop();
+                }
             }
         }
+        Ok(())
     }
-    let id = |(at, identity)| EpisodeId::new(time_of_micros(at), &EventId(identity));
-    Ok(members.into_sorted_vec().into_iter().map(id).collect())
+
+    fn into_ids(self) -> Vec<EpisodeId> {
+        let id = |(at, identity)| EpisodeId::new(time_of_micros(at), &EventId(identity));
+        self.held.into_sorted_vec().into_iter().map(id).collect()
+    }
 }
 
 fn all(

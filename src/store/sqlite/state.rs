@@ -38,6 +38,8 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/state_3.sql"),
         include_str!("schema/state_4.sql"),
         include_str!("schema/state_5.sql"),
+        include_str!("schema/state_6.sql"),
+        include_str!("schema/state_7.sql"),
     ],
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.
@@ -176,9 +178,10 @@ impl State for SqliteState {
             batch.families.iter().try_for_each(|kept| put_family(transaction, kept))?;
             firings::put(transaction, &batch.firings)?;
             for seen in &batch.seen {
-                let sql = "INSERT OR REPLACE INTO seen (id, newest, count, bits) \
-                           VALUES (?1, ?2, ?3, ?4)";
-                let row = (seen.id, micros(seen.newest), row_of(Seq(seen.count)), &*seen.bits);
+                let sql = "INSERT OR REPLACE INTO seen (id, oldest, newest, count, bits) \
+                           VALUES (?1, ?2, ?3, ?4, ?5)";
+                let (oldest, newest) = (micros(seen.oldest), micros(seen.newest));
+                let row = (seen.id, oldest, newest, row_of(Seq(seen.count)), &*seen.bits);
                 transaction.prepare_cached(sql)?.execute(row)?;
             }
             for (id, note) in &batch.notes {
@@ -200,7 +203,8 @@ impl State for SqliteState {
             Ok(transaction.execute_batch(
                 "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
                  DELETE FROM family; DELETE FROM course; DELETE FROM alert; DELETE FROM seen; \
-                 DELETE FROM note; DELETE FROM feedback;",
+                 DELETE FROM note; DELETE FROM feedback; \
+                 DELETE FROM segment WHERE number > 0; UPDATE segment SET written = 0;",
             )?)
         })
     }
@@ -364,12 +368,13 @@ impl State for SqliteState {
     }
 
     fn seen(&self) -> Result<Vec<Seen>, StoreError> {
-        self.all("SELECT id, newest, count, bits FROM seen ORDER BY id", [], |row| {
+        self.all("SELECT id, oldest, newest, count, bits FROM seen ORDER BY id", [], |row| {
             Ok(Seen {
                 id: row.get(0)?,
-                newest: time_of_micros(row.get(1)?),
-                count: seq_of(row.get(2)?).0,
-                bits: Arc::new(row.get(3)?),
+                oldest: time_of_micros(row.get(1)?),
+                newest: time_of_micros(row.get(2)?),
+                count: seq_of(row.get(3)?).0,
+                bits: Arc::new(row.get(4)?),
             })
         })
     }

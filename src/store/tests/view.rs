@@ -279,7 +279,7 @@ impl World {
     fn store(&self) -> Stores {
         let stores = Stores::new();
         append(&stores.log, &self.events).unwrap();
-        stores.state.commit(&self.batch).unwrap();
+        tell(&stores.state, &self.batch);
         stores
     }
 }
@@ -311,8 +311,18 @@ impl Stores {
 fn stored(batch: &StateBatch) -> (TempDir, SqliteState) {
     let dir = directory();
     let state = SqliteState::open(dir.path()).unwrap();
-    state.commit(batch).unwrap();
+    tell(&state, batch);
     (dir, state)
+}
+
+/// Tells the state all of a batch; first of its firings every other two, so that there are several
+/// segments, and then the others, which belong to all of them.
+fn tell(state: &SqliteState, batch: &StateBatch) {
+    for firings in batch.firings.chunks(2).step_by(2) {
+        let firings = firings.to_vec();
+        state.commit(&StateBatch { firings, ..StateBatch::default() }).unwrap();
+    }
+    state.commit(batch).unwrap();
 }
 
 fn span() -> impl Strategy<Value = Span> {
@@ -704,6 +714,10 @@ fn a_call_that_keeps_nothing_ends_and_says_where_to_go_on() {
     }
 }
 
+fn seen(newest: Time, bits: &Arc<Vec<u8>>) -> Seen {
+    Seen { id: 0, oldest: step(0), newest, count: 1, bits: Arc::clone(bits) }
+}
+
 #[test]
 fn a_batch_alters_removes_and_adds_and_says_how_far_it_came() {
     let stores = Stores::new();
@@ -717,7 +731,7 @@ fn a_batch_alters_removes_and_adds_and_says_how_far_it_came() {
     let (incidents, notes) = (vec![one.clone(), two.clone()], numbered_notes(vec![1]));
     let first = World::new(incidents, vec![change(1, (0, None))], alerts, holder, notes);
     let bits = Arc::new(vec![1, 2, 255]);
-    let seen = |count| Seen { id: 0, newest: step(count), count: 1, bits: Arc::clone(&bits) };
+    let seen = |newest| seen(step(newest), &bits);
     let first = World {
         batch: StateBatch { seen: vec![seen(1), Seen { id: 1, ..seen(2) }], ..first.batch },
         ..first
@@ -821,8 +835,60 @@ fn a_state_whose_families_hold_their_course_themselves_is_read_on() {
              DROP TABLE course; PRAGMA user_version = 4",
         )
         .unwrap();
+    shell(dir.path(), "state.db").execute_batch(WITHOUT_SEGMENTS).unwrap();
     let state = SqliteState::open(dir.path()).unwrap();
     assert_eq!(state.kept_since(step(0)).unwrap(), as_written(kept));
+}
+
+/// Makes of a file what a version before segments wrote.
+const WITHOUT_SEGMENTS: &str = "DROP INDEX alert_family; ALTER TABLE alert DROP COLUMN segment; \
+    DROP TABLE segment; ALTER TABLE seen DROP COLUMN oldest; \
+    CREATE INDEX alert_family ON alert (family, starts_at, identity, first);";
+
+#[test]
+fn firings_from_before_there_were_segments_are_found_with_those_that_follow() {
+    let fired = (0..9).map(|n| ((0, 2 * n), Some(1))).collect();
+    let world = World::new(Vec::new(), Vec::new(), Alerts::new(&fired), |_| None, Vec::new());
+    let (before, after) = world.batch.firings.split_at(5);
+    let batch =
+        |firings: &[FiringRow]| StateBatch { firings: firings.to_vec(), ..StateBatch::default() };
+    let (dir, state) = stored(&batch(before));
+    drop(state);
+    let version = "PRAGMA user_version = 5";
+    shell(dir.path(), "state.db").execute_batch(&[WITHOUT_SEGMENTS, version].concat()).unwrap();
+    let state = SqliteState::open(dir.path()).unwrap();
+    let firings = || {
+        let all = (step(0), step(99));
+        state.firings_of(world.batch.firings[0].family, None, all, 99).unwrap()
+    };
+    assert_eq!(firings(), before);
+    tell(&state, &batch(after));
+    assert_eq!(firings(), world.batch.firings);
+}
+
+#[test]
+fn what_is_written_again_and_again_fills_no_segment() {
+    let fired = (0..9).map(|n| ((n, i64::try_from(n).unwrap()), None)).collect();
+    let world = World::new(Vec::new(), Vec::new(), Alerts::new(&fired), |_| None, Vec::new());
+    let (dir, state) = stored(&StateBatch::default());
+    let segments = || -> Vec<(i64, i64)> {
+        let shell = shell(dir.path(), "state.db");
+        let sql = "SELECT segment, count(*) FROM alert GROUP BY segment ORDER BY segment";
+        let mut query = shell.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let put = |n: usize| {
+        let firings = vec![world.batch.firings[n].clone()];
+        state.commit(&StateBatch { firings, ..StateBatch::default() }).unwrap();
+    };
+    for _ in 0..20 {
+        put(0);
+        put(1);
+    }
+    assert_eq!(segments(), [(0, 2)]);
+    (0..7).for_each(put);
+    assert_eq!(segments(), [(0, 3), (1, 3), (2, 1)]);
 }
 
 #[test]
