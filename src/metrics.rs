@@ -32,6 +32,7 @@ pub struct Metrics {
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     truncated_alerts: IntCounter,
+    held_back_posts: IntCounter,
     engine_events: IntCounterVec,
     engine_lag_events: IntGauge,
     engine_lag_seconds: Gauge,
@@ -259,6 +260,10 @@ impl Metrics {
                 "alertmanager_truncated_alerts_total",
                 "Alerts that Alertmanager left out of its webhooks (max_alerts)",
             )?,
+            held_back_posts: on.counter(
+                "held_back_posts_total",
+                "Posts that were held back because the engine did not keep pace",
+            )?,
             engine_events: on.counters(
                 "engine_events_total",
                 "Events folded, by whether they came behind the horizon",
@@ -306,6 +311,11 @@ impl Metrics {
     /// Alertmanager said that it left alerts out.
     pub fn alerts_were_truncated(&self, count: u64) {
         self.truncated_alerts.inc_by(count);
+    }
+
+    /// A post is held back, as the engine does not keep pace.
+    pub fn post_is_held_back(&self) {
+        self.held_back_posts.inc();
     }
 
     /// A post was answered.

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     correlate::{Assessment, Model, Window},
     event::{Event, Time},
+    metrics::Metrics,
     store::{Appended, Log, Records, Seq, State, StoreError, Stored, View},
 };
 
@@ -25,6 +26,7 @@ pub struct Handle {
     state: Arc<dyn State>,
     records: Arc<dyn Records>,
     assessed: watch::Receiver<Seq>,
+    metrics: Arc<Metrics>,
     pace: Arc<Pace>,
 }
 
@@ -36,8 +38,9 @@ impl Handle {
         state: Arc<dyn State>,
         records: Arc<dyn Records>,
         assessed: watch::Receiver<Seq>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { models, log, state, records, assessed, pace: Arc::default() }
+        Self { models, log, state, records, assessed, metrics, pace: Arc::default() }
     }
 
     /// Hands events to the log, and waits until they are durable: somewhat later where the engine does
@@ -48,6 +51,7 @@ impl Handle {
     pub async fn append(&self, events: Vec<Event>) -> Result<Appended, StoreError> {
         let held_back = held_back(self.pace.lag(self.assessed()));
         if !held_back.is_zero() {
+            self.metrics.post_is_held_back();
             tokio::time::sleep(held_back).await;
         }
         let appended = self.log.append(events).await?;
@@ -161,5 +165,57 @@ impl Handle {
             window.absorb(model, logged.id, logged.event);
         })?;
         Ok(window.assess(model, at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::{
+        event::{Labels, Note, time_of_micros},
+        store::{SqliteLog, SqliteRecords, SqliteState},
+    };
+
+    fn note(n: i64) -> Vec<Event> {
+        vec![Event::Note(Note {
+            at: time_of_micros(n),
+            at_assumed: false,
+            text: "deploys are frozen".to_owned(),
+            author: None,
+            incident: None,
+            labels: Labels::default(),
+        })]
+    }
+
+    #[tokio::test]
+    async fn a_post_waits_while_the_engine_is_behind_and_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = Arc::new(Model::default());
+        let log = Arc::new(SqliteLog::open(dir.path(), model.settings.horizon).unwrap());
+        let state = Arc::new(SqliteState::open(dir.path()).unwrap());
+        let records = Arc::new(SqliteRecords::open(dir.path()).unwrap());
+        let (assess, assessed) = watch::channel(Seq(0));
+        let registry = prometheus::Registry::new();
+        let metrics = Arc::new(Metrics::new(registry.clone()).unwrap());
+        let models = watch::channel(model).1;
+        let handle = Handle::new(models, log, state, records, assessed, metrics);
+        let counts = |posts: u8| {
+            let told = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            told.contains(&format!("antecede_held_back_posts_total {posts}\n"))
+        };
+
+        handle.append(note(1)).await.unwrap();
+        assert!(counts(0), "it keeps pace");
+        let then = Instant::now().checked_sub(Duration::from_millis(2_600)).unwrap();
+        handle.pace.waits_since(Seq(1), then);
+        let posted = Instant::now();
+        handle.append(note(2)).await.unwrap();
+        assert!(posted.elapsed() >= Duration::from_millis(50));
+        assert!(counts(1));
+        assess.send_replace(Seq(2));
+        handle.append(note(3)).await.unwrap();
+        assert!(counts(1), "it caught up");
     }
 }

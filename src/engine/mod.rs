@@ -121,6 +121,7 @@ impl Engine {
             Arc::clone(&state),
             Arc::clone(&records),
             assessed_so_far,
+            Arc::clone(&metrics),
         );
         let model = Arc::clone(&models.borrow());
         let engine = Self {

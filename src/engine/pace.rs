@@ -62,6 +62,12 @@ impl Pace {
         }
     }
 
+    /// What the log holds up to here waits since then.
+    #[cfg(test)]
+    pub(super) fn waits_since(&self, end: Seq, then: Instant) {
+        *self.0.lock().unwrap() = VecDeque::from([(then, end)]);
+    }
+
     /// How long the oldest event waits, where the log is assessed so far; of what came since the start.
     pub(super) fn lag(&self, assessed: Seq) -> Duration {
         let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);

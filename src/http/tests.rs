@@ -97,10 +97,12 @@ impl Daemon {
         };
         let (admissions, admission) = watch::channel(Arc::new(admission));
         let (reload, reloads) = mpsc::channel(1);
+        let metrics = Arc::new(Metrics::new(prometheus::Registry::new()).unwrap());
+        let (tail, told) = (Arc::clone(&log), Arc::clone(&metrics));
         let api = Api::new(Parts {
-            engine: Handle::new(model, Arc::clone(&log), contract, records, assessed_so_far),
+            engine: Handle::new(model, tail, contract, records, assessed_so_far, told),
             hearing,
-            metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
+            metrics,
             admission,
             ready: readiness,
             reload: Some(reload),

@@ -42,11 +42,13 @@ pub(super) fn parts(dir: &Path, state: &Arc<SqliteState>, records: &Arc<SqliteRe
         every: TimeDelta::minutes(5),
     };
     let kept: Arc<dyn Records> = Arc::<SqliteRecords>::clone(records);
+    let metrics = Arc::new(Metrics::new(prometheus::Registry::new()).unwrap());
+    let told = Arc::clone(&metrics);
     Parts {
         hearing: Arc::new(Hearing::new(Arc::clone(&kept), &[silent], at(-3_600)).unwrap()),
-        engine: Handle::new(watch::channel(model).1, log, contract, kept, assessed),
+        engine: Handle::new(watch::channel(model).1, log, contract, kept, assessed, told),
         records: Arc::<SqliteRecords>::clone(records),
-        metrics: Arc::new(Metrics::new(prometheus::Registry::new()).unwrap()),
+        metrics,
         posted: Arc::new(Notify::new()),
         settings: Settings::default(),
         link: "http://127.0.0.1:8377".to_owned(),
