@@ -190,7 +190,8 @@ pub(super) fn members(
     // Families, segments and firings are read as of one commit.
     let snapshot = connection.unchecked_transaction()?;
     let mut families = snapshot.prepare_cached(
-        "SELECT key, starts_at, ends_at FROM family WHERE incident = ?1 ORDER BY starts_at, id",
+        "SELECT key, starts_at, ends_at, episodes FROM family LEFT JOIN course USING (starts_at, key) \
+         WHERE incident = ?1 ORDER BY starts_at, id",
     )?;
     let mut first = First::new(&snapshot, limit)?;
     let mut families = families.query([&incident.0])?;
@@ -199,7 +200,8 @@ pub(super) fn members(
         if first.latest() < from {
             break;
         }
-        first.add(key, (from, family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX)))?;
+        let to = family.get::<_, Option<i64>>(2)?.unwrap_or(i64::MAX);
+        first.add(key, (from, to), family.get::<_, Option<i64>>(3)?.unwrap_or(i64::MAX))?;
     }
     Ok(first.into_ids())
 }
@@ -230,17 +232,19 @@ impl<'a> First<'a> {
         last.map_or(i64::MAX, |(last, _)| *last)
     }
 
-    /// Looks at the episodes of a family that began in this time.
-    fn add(&mut self, family: i64, (from, to): (i64, i64)) -> rusqlite::Result<()> {
+    /// Looks at the episodes of a family, so many, that began in this time. Most began soon after the
+    /// first, though the family goes on: then no more segments are looked into.
+    fn add(&mut self, family: i64, (from, to): (i64, i64), mut left: i64) -> rusqlite::Result<()> {
         let later = self.segments.partition_point(|segment| segment.from_at <= from);
         for segment in self.segments.iter().skip(later.saturating_sub(1)) {
             let to = to.min(self.latest());
-            if to < segment.from_at {
+            if to < segment.from_at || left <= 0 {
                 break;
             }
             let wanted = (segment.number, family, from, to, limit_of(self.limit));
             let mut rows = self.begun.query(wanted)?;
             while let Some(row) = rows.next()? {
+                left -= 1;
                 self.held.push((row.get(0)?, row.get(1)?));
                 if self.held.len() > self.limit {
                     self.held.pop();
