@@ -21,10 +21,17 @@ struct Scene {
     answers: Vec<(String, String)>,
 }
 
+/// So many posts are the newest.
+const NEWEST: usize = 4;
+
 impl Scene {
-    /// With the newest events still in the write-ahead logs.
+    /// With the newest events, and none else, in the log's write-ahead log.
     fn killed() -> Self {
         let (posts, disk) = (load(60), Disk::new());
+        let before = Daemon::launch(disk.path(), |_| ()).unwrap();
+        answers(&before, &posts[NEWEST..]);
+        before.kill();
+        // It begins with a write-ahead log that is empty, and these are no piece that is copied yet.
         let daemon = Daemon::launch(disk.path(), |_| ()).unwrap();
         let answers = answers(&daemon, &posts);
         daemon.kill();

@@ -5,11 +5,12 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
-use super::{Failure, StoreError, lock::Lock};
+use super::{Failure, StoreError, ahead::Ahead, lock::Lock};
 
 /// What a file must be.
 #[derive(Debug)]
@@ -29,16 +30,20 @@ pub(super) struct Schema {
     /// How large the pages of a new file are: the larger, the less is written around each row of a
     /// batch, and the more for a row that stands alone.
     pub(super) page_kib: i32,
-    /// When so much is in the write-ahead log it is copied into the file: the more, the less often a
-    /// page that many commits touch.
+    /// The write-ahead log is to begin anew when so much is in it.
     pub(super) ahead_kib: i32,
 }
 
 /// A file that is open for writing, by nobody else.
 #[derive(Debug)]
 pub(super) struct Database {
+    // Dropped first, so that the writer's connection is the last to be closed.
+    pub(super) ahead: Ahead,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    // Closing it lets go of all locks that SQLite has on the file, whichever connection took them: it
+    // is closed after them.
+    _file: Arc<File>,
     // Let go last, when the connection is closed.
     _lock: Lock,
 }
@@ -60,6 +65,22 @@ impl Database {
         written().map_err(|failure| failure.at(path))
     }
 
+    /// Has what has come in the write-ahead log copied into the file, between two transactions.
+    ///
+    /// # Errors
+    /// What was copied before could not be synced. Where it could not be written it stays where it is, for
+    /// the next time.
+    pub(super) fn tidy(&mut self) -> Result<(), StoreError> {
+        let tidied = self.ahead.tidy(&self.connection).map_err(|failure| failure.at(&self.path));
+        match tidied {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "what is in the write-ahead log stays there");
+                if matches!(error, StoreError::Unsynced { .. }) { Err(error) } else { Ok(()) }
+            }
+        }
+    }
+
     /// Lets go of the file as it is, write-ahead log and all, for the next process to read.
     pub(super) fn abandon(self) {
         let as_it_is = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -76,12 +97,14 @@ impl Schema {
         let lock = Lock::take(&dir.join(self.name).with_extension("lock"))?;
         let path = dir.join(self.name).with_extension("db");
         match self.ready(&path) {
-            Ok(connection) => Ok(Database { connection, path, _lock: lock }),
+            Ok((ahead, connection, file)) => {
+                Ok(Database { ahead, connection, path, _file: file, _lock: lock })
+            }
             Err(failure) => Err(failure.at(&path)),
         }
     }
 
-    fn ready(&self, path: &Path) -> Result<Connection, Failure> {
+    fn ready(&self, path: &Path) -> Result<(Ahead, Connection, Arc<File>), Failure> {
         refuse_misplaced(path)?;
         let mut connection = Connection::open(path)?;
         // Before anything is written: a file that is not ours stays as it is.
@@ -92,7 +115,9 @@ impl Schema {
         self.prepare(&connection)?;
         settle(&mut connection, &path.with_extension("db-wal"))?;
         self.migrate(&mut connection, version)?;
-        Ok(connection)
+        let file = Arc::new(File::open(path).map_err(|error| Failure::Refused(error.to_string()))?);
+        let ahead = Ahead::new((path, &file), &mut connection, self.ahead_kib)?;
+        Ok((ahead, connection, file))
     }
 
     /// The file's schema version, 0 for a new file.
@@ -130,9 +155,6 @@ impl Schema {
         connection.pragma_update(None, "synchronous", self.synchronous)?;
         // Negative: in KiB, not in pages.
         connection.pragma_update(None, "cache_size", -self.cache_kib)?;
-        let page: i32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let page_kib = (page >> 10).max(1);
-        connection.pragma_update(None, "wal_autocheckpoint", self.ahead_kib / page_kib)?;
         // A burst leaves no more than this behind it on disk.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)
     }

@@ -3,6 +3,7 @@
 //!
 //! Several files, because two writers in one file starve each other.
 
+mod ahead;
 mod database;
 mod firings;
 mod fresh;
@@ -12,7 +13,6 @@ mod reading;
 mod records;
 mod rows;
 mod state;
-mod trickle;
 mod writer;
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use chrono::TimeDelta;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -65,8 +65,16 @@ impl SqliteRecords {
         Ok(Self { readers, writer: Mutex::new(database) })
     }
 
-    fn writer(&self) -> MutexGuard<'_, Database> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does all of `work` in one transaction, or nothing.
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = writer.write(work)?;
+        // What was written is synced where it is.
+        drop(writer.tidy());
+        Ok(done)
     }
 }
 
@@ -82,7 +90,7 @@ impl Records for SqliteRecords {
     }
 
     fn publish(&self, published: &Published, notice: &Notice) -> Result<usize, StoreError> {
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             forget_before(transaction, published.at - KEPT)?;
             let crowded_out = make_room(transaction, Mailbox::Notices, notice.made_at, 1)?;
             let claim = json(&published.claim)?;
@@ -109,7 +117,7 @@ impl Records for SqliteRecords {
         if notices.is_empty() {
             return Ok(0);
         }
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             let mut new = 0;
             for notice in notices {
                 let added =
@@ -140,7 +148,7 @@ impl Records for SqliteRecords {
             Attempt::Failed { next_attempt } => (Some(micros(*next_attempt)), None, None),
             Attempt::GivenUp { at, why } => (None, Some(micros(*at)), Some(why)),
         };
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             let mut update = transaction.prepare_cached(
                 "UPDATE outbox SET attempts = attempts + 1, next_attempt = ?2, settled_at = ?3, \
                  why = ?4 WHERE id = ?1 AND next_attempt IS NOT NULL",
@@ -151,7 +159,7 @@ impl Records for SqliteRecords {
     }
 
     fn give_up_all(&self, mailbox: Mailbox, at: Time, why: &str) -> Result<usize, StoreError> {
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             let mut update = transaction.prepare_cached(
                 "UPDATE outbox SET next_attempt = NULL, settled_at = ?1, why = ?2 \
                  WHERE receiver = ?3 AND next_attempt IS NOT NULL",
@@ -180,7 +188,7 @@ impl Records for SqliteRecords {
     }
 
     fn hear(&self, heard: &[Feed], gaps: &[Gap], awake: Awake) -> Result<(), StoreError> {
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             forget_before(transaction, awake.until - KEPT)?;
             heard.iter().try_for_each(|(name, heard)| put_feed(transaction, name, heard))?;
             gaps.iter().try_for_each(|gap| add_gap(transaction, gap, awake.until))?;
@@ -205,7 +213,7 @@ impl Records for SqliteRecords {
     }
 
     fn freeze(&self, incidents: &[Told], before: Option<Time>) -> Result<(), StoreError> {
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             incidents.iter().try_for_each(|told| put_frozen(transaction, told))?;
             if let Some(before) = before {
                 let sql = "INSERT OR REPLACE INTO frozen_before (only_row, at) VALUES (1, ?1)";
@@ -244,7 +252,7 @@ impl Records for SqliteRecords {
     }
 
     fn count(&self, counts: &[Daily]) -> Result<(), StoreError> {
-        self.writer().write(|transaction| {
+        self.write(|transaction| {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO daily (day, family, symptoms, alerts) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT DO NOTHING",

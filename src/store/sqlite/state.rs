@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{NaiveTime, TimeDelta};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -15,7 +15,6 @@ use super::{
     firings, limit_of,
     reading::Readers,
     row_of, seq_of, size_of,
-    trickle::trickling,
 };
 use crate::{
     correlate::{Altered, Family, FamilyKey, FamilyRef, Incident, IncidentId, Kept, family_id},
@@ -47,10 +46,6 @@ pub(super) const SCHEMA: Schema = Schema {
     page_kib: 8,
     ahead_kib: 64 << 10,
 };
-
-/// Where so many rows or more are written at once, they are synced meanwhile. Each alters a page or two
-/// at worst: fewer are sixteen megabytes at most.
-const MANY_ROWS: usize = 1024;
 
 /// The state of one machine, in `state.db`.
 #[derive(Debug)]
@@ -92,25 +87,14 @@ impl SqliteState {
         self.readers.damage()
     }
 
-    /// Does all of `work`, which touches so many rows, in one transaction, or nothing.
+    /// Does all of `work` in one transaction, or nothing.
     fn write(
         &self,
-        rows: usize,
         work: impl FnOnce(&Transaction<'_>) -> Result<(), Failure>,
     ) -> Result<(), StoreError> {
         let mut writer = self.writer();
-        let Database { connection, path, .. } = &mut *writer;
-        let written = || -> Result<(), Failure> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction)?;
-            if rows < MANY_ROWS {
-                return Ok(transaction.commit()?);
-            }
-            // Nearly all is written to the file only now.
-            Ok(trickling(&path.with_extension("db-wal"), || transaction.commit())?)
-        };
-        written().map_err(|failure| failure.at(path))
+        writer.write(work)?;
+        writer.tidy()
     }
 
     fn writer(&self) -> MutexGuard<'_, Database> {
@@ -160,7 +144,7 @@ impl State for SqliteState {
     }
 
     fn commit(&self, batch: &StateBatch) -> Result<(), StoreError> {
-        self.write(batch.families.len() + batch.firings.len(), |transaction| {
+        self.write(|transaction| {
             for id in &batch.incidents_gone {
                 remove(transaction, "incident", &id.0)?;
             }
@@ -199,7 +183,7 @@ impl State for SqliteState {
     }
 
     fn clear(&self) -> Result<(), StoreError> {
-        self.write(usize::MAX, |transaction| {
+        self.write(|transaction| {
             Ok(transaction.execute_batch(
                 "DELETE FROM position; DELETE FROM incident; DELETE FROM change; \
                  DELETE FROM family; DELETE FROM course; DELETE FROM alert; DELETE FROM seen; \
@@ -211,7 +195,7 @@ impl State for SqliteState {
 
     fn forget(&self, old: &Old) -> Result<usize, StoreError> {
         let mut dropped = 0;
-        self.write(old.limit, |transaction| {
+        self.write(|transaction| {
             for id in &old.seen {
                 transaction.prepare_cached("DELETE FROM seen WHERE id = ?1")?.execute([id])?;
             }

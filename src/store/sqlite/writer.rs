@@ -4,24 +4,21 @@
 //! transaction that it shared with all that waited is committed and synced. A transaction that
 //! fails is answered to all in it, changes nothing, and is not the end: the next may do. Only a sync
 //! that fails is the end: the writer does not know any more what a later one vouches for. When all
-//! are answered it copies the write-ahead log into the file, if that is long; SQLite would do so by
-//! itself before they are, and keep quiet about a sync that fails. What else alters the log, dropping
+//! are answered it has the write-ahead log copied into the file; SQLite would do so by itself before they
+//! are, and keep quiet about a sync that fails. What else alters the log, dropping
 //! what is old and putting it in order, waits in the same queue for its turn.
 
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI32, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-use rusqlite::{
-    CachedStatement, Connection, DEFAULT_NAME, TransactionBehavior, hooks::Wal, wal::CheckpointMode,
-};
+use rusqlite::{CachedStatement, Connection, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::{
@@ -182,7 +179,7 @@ fn take_turn(
     if let Some(work) = work {
         unless_unsynced(work(ledger, told.0))?;
     }
-    unless_unsynced(ledger.tidy())
+    ledger.database.tidy()
 }
 
 /// Whoever asked was told of any other failure, and the next may do.
@@ -310,10 +307,6 @@ pub(super) struct Ledger {
     /// How far behind the newest an event is late, in microseconds.
     horizon: i64,
     end: i64,
-    /// So many pages are in the write-ahead log, ...
-    ahead: Arc<AtomicI32>,
-    /// ... which is copied into the file when there are so many.
-    ahead_max: i32,
 }
 
 /// Where the log ends.
@@ -329,40 +322,10 @@ struct Head {
 
 impl Ledger {
     /// The ledger in this file.
-    pub(super) fn new(mut database: Database, horizon: i64) -> Result<Self, StoreError> {
-        // What SQLite would go by, if it did so by itself.
-        let connection = &database.connection;
-        let ahead_max = connection.pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0));
-        let ahead = Arc::new(AtomicI32::new(0));
-        let counted = Arc::clone(&ahead);
-        let count = move |_: &mut Wal, pages| {
-            counted.store(pages, Ordering::Relaxed);
-            Ok(())
-        };
-        let head = database.connection.wal_hook(Some(count));
-        let read = head.and_then(|()| Ok((Head::read(&database.connection)?, ahead_max?)));
-        match read {
-            Ok((head, ahead_max)) => {
-                Ok(Self { database, horizon, end: head.seq, ahead, ahead_max })
-            }
+    pub(super) fn new(database: Database, horizon: i64) -> Result<Self, StoreError> {
+        match Head::read(&database.connection) {
+            Ok(head) => Ok(Self { database, horizon, end: head.seq }),
             Err(error) => Err(Failure::from(error).at(&database.path)),
-        }
-    }
-
-    /// Copies a write-ahead log that has become long into the file.
-    fn tidy(&self) -> Result<(), StoreError> {
-        if self.ahead.load(Ordering::Relaxed) < self.ahead_max {
-            return Ok(());
-        }
-        let tidied =
-            self.database.connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE);
-        match tidied.map_err(|error| Failure::from(error).at(&self.database.path)) {
-            // What somebody still reads is left for the next time.
-            Ok(_) => Ok(()),
-            Err(error) => {
-                tracing::error!(%error, "the log's write-ahead log stays");
-                Err(error)
-            }
         }
     }
 

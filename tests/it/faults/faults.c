@@ -12,7 +12,8 @@
  *                   file: before it, after it, with half of the bytes written, or with what was not
  *                   synced lost as if the power had been cut. "N sync": before the N-th sync.
  *   FAULTS_CUT      a path: when it is there, the next such call is a power cut.
- *   FAULTS_EIO      the N-th sync answers EIO.
+ *   FAULTS_EIO      the N-th sync answers EIO, and so does the next one of whoever else has the file
+ *                   open, as the kernel has it (since 4.13).
  *   FAULTS_FULL     a path: while it is there, writes answer ENOSPC.
  *   FAULTS_HELD     a path: while it is there, syncs wait.
  *   FAULTS_SEALED   "1": nothing may be opened for writing, or made.
@@ -41,13 +42,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECTOR = 512, PAGE = 4096 };
+enum { SECTOR = 512, PAGE = 4096, FILES = 4096 };
 enum how { BEFORE, AFTER, TORN, POWER, SYNC };
 
 static char dir[PATH_MAX];
 static const char *only, *exactly, *cut, *full, *held, *shadow;
 static long kill_at, eio_at, calls, syncs;
 static int sealed;
+/* Open files that have not been told yet of a sync that failed. */
+static char untold[FILES];
 static enum how how;
 static uint64_t chance;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
@@ -352,6 +355,19 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
     return written(fd, bytes, length, at);
 }
 
+static void leave_untold(int teller) {
+    char path[PATH_MAX], other[PATH_MAX];
+    path_of(teller, path);
+    for (int fd = 0; fd < FILES; fd++)
+        if (fd != teller && !strcmp(path_of(fd, other), path)) untold[fd] = 1;
+}
+
+static int is_told(int fd) {
+    int was = fd < FILES && untold[fd];
+    if (fd < FILES) untold[fd] = 0;
+    return was;
+}
+
 static int synced(int fd, int (*sync)(int)) {
     char path[PATH_MAX], parent[PATH_MAX];
     const char *name = dir[0] ? name_of(path_of(fd, path)) : NULL;
@@ -369,6 +385,7 @@ static int synced(int fd, int (*sync)(int)) {
     if (counts(name) && ++syncs == kill_at && how == SYNC) die(name);
     if (counts(name) && syncs == eio_at) {
         if (shadow) sync_failed(name);
+        leave_untold(fd);
         done = -1;
         error = EIO;
     } else {
@@ -376,6 +393,7 @@ static int synced(int fd, int (*sync)(int)) {
         done = shadow ? 0 : sync(fd);
         error = errno;
         if (shadow) was_synced(name);
+        if (is_told(fd)) done = -1, error = EIO;
     }
     end_turn(name, last);
     errno = error;
@@ -421,7 +439,10 @@ static int refused(const char *path, int flags) {
         va_start(rest, flags);                                            \
         if (flags & O_CREAT) mode = va_arg(rest, mode_t);                 \
         va_end(rest);                                                     \
-        return refused(path, flags) ? -1 : REAL(name)(path, flags, mode); \
+        if (refused(path, flags)) return -1;                              \
+        int fd = REAL(name)(path, flags, mode);                           \
+        if (fd >= 0) is_told(fd);                                         \
+        return fd;                                                        \
     }
 
 OPEN(open)
