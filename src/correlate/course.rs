@@ -245,40 +245,48 @@ impl Run {
 /// How many of the least values are kept; few in the tests, so that these run out of them.
 const KEPT_MAX: usize = if cfg!(test) { 2 } else { 16 };
 
-/// A course as it is kept: times in microseconds since 1970.
+/// A course as it is kept: what ended, and what fires and what of it has an expected end, with how many
+/// more there are of either. A storm keeps thousands with each batch, so it is short: it has no names, and
+/// each time is the distance from the one before it, in microseconds, the first since 1970.
 #[derive(Deserialize, Serialize)]
-struct Packed {
-    ended: Vec<(i64, i64, usize)>,
-    firing: (Vec<i64>, usize),
-    expected: (Vec<i64>, usize),
-}
+struct Packed(Vec<(i64, i64, usize)>, (Vec<i64>, usize), (Vec<i64>, usize));
 
 impl From<Course> for Packed {
     fn from(course: Course) -> Self {
-        let ended = course.ended.iter();
-        let (firing, expected) = (course.firing, course.expected);
-        Self {
-            ended: ended.map(|one| (micros(one.from), micros(one.to), one.episodes)).collect(),
-            firing: (firing.kept.into_iter().map(micros).collect(), firing.more),
-            expected: (expected.kept.into_iter().map(|end| micros(end.0)).collect(), expected.more),
-        }
+        let mut apart = apart();
+        let ended = course.ended.iter().map(|one| (apart(one.from), apart(one.to), one.episodes));
+        Self(
+            ended.collect(),
+            course.firing.packed(|time| time),
+            course.expected.packed(|Reverse(time)| time),
+        )
     }
 }
 
 impl From<Packed> for Course {
-    fn from(packed: Packed) -> Self {
-        let ended = packed.ended.into_iter().map(|(from, to, episodes)| Covered {
-            from: time_of_micros(from),
-            to: time_of_micros(to),
-            episodes,
-        });
-        let (firing, expected) = (packed.firing, packed.expected);
-        let kept = |times: Vec<i64>| times.into_iter().map(time_of_micros);
+    fn from(Packed(ended, firing, expected): Packed) -> Self {
+        let mut time = joined();
+        let covered = |(from, to, episodes)| Covered { from: time(from), to: time(to), episodes };
         Self {
-            ended: ended.collect(),
-            firing: Least { kept: kept(firing.0).collect(), more: firing.1 },
-            expected: Least { kept: kept(expected.0).map(Reverse).collect(), more: expected.1 },
+            ended: ended.into_iter().map(covered).collect(),
+            firing: Least::unpacked(firing, |time| time),
+            expected: Least::unpacked(expected, Reverse),
         }
+    }
+}
+
+/// Gives of each time how far it is from the one before it.
+fn apart() -> impl FnMut(Time) -> i64 {
+    let mut before = 0;
+    move |time| micros(time).wrapping_sub(std::mem::replace(&mut before, micros(time)))
+}
+
+/// Undoes [`apart`].
+fn joined() -> impl FnMut(i64) -> Time {
+    let mut before = 0_i64;
+    move |distance| {
+        before = before.wrapping_add(distance);
+        time_of_micros(before)
     }
 }
 
@@ -292,6 +300,16 @@ struct Least<T> {
 impl<T> Default for Least<T> {
     fn default() -> Self {
         Self { kept: Vec::new(), more: 0 }
+    }
+}
+
+impl<T: Copy> Least<T> {
+    fn packed(self, time: impl Fn(T) -> Time) -> (Vec<i64>, usize) {
+        (self.kept.into_iter().map(time).map(apart()).collect(), self.more)
+    }
+
+    fn unpacked((kept, more): (Vec<i64>, usize), value: impl Fn(Time) -> T) -> Self {
+        Self { kept: kept.into_iter().map(joined()).map(value).collect(), more }
     }
 }
 

@@ -98,7 +98,7 @@ fn a_newer_schema_is_refused_with_both_versions() {
     }
     let says = |newest| format!("its schema is version 9, this one knows versions up to {newest}");
     assert_refused(&refusal(dir.path()), "log.db", &says(5));
-    assert_refused(&state_refusal(dir.path()), "state.db", &says(7));
+    assert_refused(&state_refusal(dir.path()), "state.db", &says(8));
     assert_refused(&records_refusal(dir.path()), "records.db", &says(3));
 }
 

@@ -1,5 +1,7 @@
 //! The stores after a commit and the assessment in memory, asked the same.
 
+mod versions;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -819,51 +821,6 @@ fn of_a_family_that_is_told_again_what_differs_is_written() {
             .unwrap();
         assert_eq!(state.kept_since(step(0)).unwrap(), as_written(vec![told]));
     }
-}
-
-/// A file of the version before, as that wrote it.
-#[test]
-fn a_state_whose_families_hold_their_course_themselves_is_read_on() {
-    let kept = folded(&[fires(0, 0), fires(1, 1), fires(3, 2)]);
-    let (dir, state) = stored(&StateBatch { families: kept.clone(), ..StateBatch::default() });
-    drop(state);
-    shell(dir.path(), "state.db")
-        .execute_batch(
-            "ALTER TABLE family ADD COLUMN episodes INTEGER; ALTER TABLE family ADD COLUMN part TEXT; \
-             UPDATE family SET (episodes, part) = (SELECT episodes, part FROM course \
-             WHERE course.starts_at = family.starts_at AND course.key = family.key); \
-             DROP TABLE course; PRAGMA user_version = 4",
-        )
-        .unwrap();
-    shell(dir.path(), "state.db").execute_batch(WITHOUT_SEGMENTS).unwrap();
-    let state = SqliteState::open(dir.path()).unwrap();
-    assert_eq!(state.kept_since(step(0)).unwrap(), as_written(kept));
-}
-
-/// Makes of a file what a version before segments wrote.
-const WITHOUT_SEGMENTS: &str = "DROP INDEX alert_family; ALTER TABLE alert DROP COLUMN segment; \
-    DROP TABLE segment; ALTER TABLE seen DROP COLUMN oldest; \
-    CREATE INDEX alert_family ON alert (family, starts_at, identity, first);";
-
-#[test]
-fn firings_from_before_there_were_segments_are_found_with_those_that_follow() {
-    let fired = (0..9).map(|n| ((0, 2 * n), Some(1))).collect();
-    let world = World::new(Vec::new(), Vec::new(), Alerts::new(&fired), |_| None, Vec::new());
-    let (before, after) = world.batch.firings.split_at(5);
-    let batch =
-        |firings: &[FiringRow]| StateBatch { firings: firings.to_vec(), ..StateBatch::default() };
-    let (dir, state) = stored(&batch(before));
-    drop(state);
-    let version = "PRAGMA user_version = 5";
-    shell(dir.path(), "state.db").execute_batch(&[WITHOUT_SEGMENTS, version].concat()).unwrap();
-    let state = SqliteState::open(dir.path()).unwrap();
-    let firings = || {
-        let all = (step(0), step(99));
-        state.firings_of(world.batch.firings[0].family, None, all, 99).unwrap()
-    };
-    assert_eq!(firings(), before);
-    tell(&state, &batch(after));
-    assert_eq!(firings(), world.batch.firings);
 }
 
 #[test]
