@@ -15,9 +15,9 @@ use crate::{
     store::{FiringRow, Page, Paged, paging::EXAMINED_MAX},
 };
 
-/// The next segment begins when the last has so many firings: two megabytes of the index. With less there
-/// are more to look into; with twice as much the pages of a storm are too many for each batch already.
-const SEGMENT_ROWS: i64 = if cfg!(test) { 3 } else { 1 << 15 };
+/// The next segment begins when the last has so many firings: a megabyte of the index. With less there
+/// are more to look into; with twice as much a batch of a storm writes as much of the index again.
+const SEGMENT_ROWS: i64 = if cfg!(test) { 3 } else { 1 << 14 };
 
 /// Writes firings, over what was known of them.
 pub(super) fn put(connection: &Connection, rows: &[FiringRow]) -> Result<(), Failure> {
