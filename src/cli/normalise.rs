@@ -34,7 +34,8 @@ pub(super) fn normalise(args: &Normalise, format: Format) -> anyhow::Result<Outc
         None => None,
     };
     let body = read(file)?;
-    let headers: Headers = args.headers.iter().cloned().collect();
+    let headers = args.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let headers: Headers<'_> = headers.collect();
     let received = args.received.unwrap_or_else(clock::now);
     let post = Post { headers: &headers, query: &args.query, body: &body, received };
     let told = Told::from(match own {

@@ -210,9 +210,12 @@ impl Api {
 }
 
 /// The headers that are text.
-fn readable(headers: &HeaderMap) -> Headers {
-    let text = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned);
+fn readable(headers: &HeaderMap) -> Headers<'_> {
     headers.iter().filter_map(|(name, value)| Some((name.as_str(), text(value)?))).collect()
+}
+
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 /// How a post comes in.

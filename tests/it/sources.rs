@@ -352,7 +352,7 @@ fn every_example_that_github_publishes_is_understood() {
         if event == "pull_request" && example["action"] == "closed" {
             example["pull_request"]["merged"] = json!(true);
         }
-        let headers: Headers = [("X-GitHub-Event", event.as_str())].into_iter().collect();
+        let headers: Headers<'_> = [("X-GitHub-Event", event.as_str())].into_iter().collect();
         let body = example.to_string();
         let received = parse_time("2026-11-27T00:00:00Z").unwrap();
         let post = Post { headers: &headers, query: &[], body: body.as_bytes(), received };

@@ -12,7 +12,7 @@ fn verdict(
 ) -> Verdict {
     let mut held = Secrets::default();
     held.add(secrets);
-    let headers: Headers = headers.iter().copied().collect();
+    let headers: Headers<'_> = headers.iter().copied().collect();
     let received = parse_time(&seconds.to_string()).unwrap();
     let post = Post { headers: &headers, query: &[], body: body.as_bytes(), received };
     Verifier::new(vec![scheme], held).judge(&post)

@@ -1,6 +1,6 @@
 //! A post as it came, before anything of it is understood.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::event::Time;
 
@@ -8,7 +8,7 @@ use crate::event::Time;
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
     /// Its headers.
-    pub headers: &'a Headers,
+    pub headers: &'a Headers<'a>,
     /// What stands behind the `?` of its address.
     pub query: &'a [(String, String)],
     /// Its body, unpacked.
@@ -27,14 +27,14 @@ impl<'a> Post<'a> {
 
 /// Headers that say something, sorted; their names are in small letters.
 #[derive(Clone, Default)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
-impl Headers {
+impl Headers<'_> {
     /// The value of a header. An empty one says nothing.
     pub fn get(&self, name: &str) -> Option<&str> {
         // Of a name that is there twice the last counts.
         let held = self.0.iter().rfind(|(held, _)| held == name);
-        held.map(|(_, value)| value.as_str())
+        held.map(|(_, value)| *value)
     }
 
     /// The headers whose names begin so, less that beginning.
@@ -42,27 +42,29 @@ impl Headers {
         &'h self,
         start: &'h str,
     ) -> impl Iterator<Item = (&'h str, &'h str)> {
-        self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(start)?, &**value)))
+        self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(start)?, *value)))
     }
 }
 
-impl<N: AsRef<str>, V: Into<String>> FromIterator<(N, V)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        let mut said = Vec::new();
-        for (name, value) in headers {
-            let mut value: String = value.into();
-            value.truncate(value.trim_end().len());
-            value.drain(..value.len() - value.trim_start().len());
-            if !value.is_empty() {
-                said.push((name.as_ref().to_ascii_lowercase(), value));
-            }
-        }
+impl<'a> FromIterator<(&'a str, &'a str)> for Headers<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(headers: I) -> Self {
+        let said = headers.into_iter().map(|(name, value)| (small(name), value.trim()));
+        let mut said: Vec<_> = said.filter(|(_, value)| !value.is_empty()).collect();
         said.sort_by(|(one, _), (other, _)| one.cmp(other));
         Self(said)
     }
 }
 
-impl fmt::Debug for Headers {
+/// The name in small letters, which most are already.
+fn small(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
     /// Names only: among the values are tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()

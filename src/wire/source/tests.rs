@@ -49,12 +49,15 @@ fn payloads(source: &str) -> Vec<PathBuf> {
     files(&folder().join(source)).into_iter().filter(|path| !beside(path)).collect()
 }
 
-fn headers_of(payload: &Path) -> Headers {
-    let text = fs::read_to_string(payload.with_extension("headers")).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(": ")).collect()
+fn header_lines(payload: &Path) -> String {
+    fs::read_to_string(payload.with_extension("headers")).unwrap_or_default()
 }
 
-fn told(source: &Source, headers: &Headers, body: &[u8]) -> Told {
+fn headers_in(lines: &str) -> Headers<'_> {
+    lines.lines().filter_map(|line| line.split_once(": ")).collect()
+}
+
+fn told(source: &Source, headers: &Headers<'_>, body: &[u8]) -> Told {
     source.normalise(&Post { headers, query: &[], body, received: received() }).into()
 }
 
@@ -64,7 +67,8 @@ fn every_payload_becomes_exactly_its_golden() {
     for source in SOURCES.iter().filter(|source| !TESTED_ELSEWHERE.contains(&source.name)) {
         let (mut good, mut damaged) = (0, 0);
         for payload in payloads(source.name) {
-            let told = told(source, &headers_of(&payload), &fs::read(&payload).unwrap());
+            let told =
+                told(source, &headers_in(&header_lines(&payload)), &fs::read(&payload).unwrap());
             *if told.is_flawed() { &mut damaged } else { &mut good } += 1;
             let golden = payload.with_extension("golden.json");
             if std::env::var_os("UPDATE").is_some() {
@@ -161,7 +165,11 @@ fn what_the_address_says_fills_in_what_the_post_does_not() {
 /// What the folder's payload becomes.
 fn golden(source: &str, payload: &str) -> Value {
     let path = folder().join(source).join(payload);
-    json!(told(Source::named(source).unwrap(), &headers_of(&path), &fs::read(&path).unwrap()))
+    json!(told(
+        Source::named(source).unwrap(),
+        &headers_in(&header_lines(&path)),
+        &fs::read(&path).unwrap()
+    ))
 }
 
 #[test]
@@ -230,7 +238,7 @@ fn no_value_that_may_be_secret_is_kept() {
 
 #[test]
 fn headers_are_shown_without_their_values() {
-    let headers: Headers =
+    let headers: Headers<'_> =
         [("Authorization", "Bearer hunter2"), ("X-Empty", " ")].into_iter().collect();
     assert_eq!(format!("{headers:?}"), "{\"authorization\"}");
     assert_eq!(headers.get("authorization"), Some("Bearer hunter2"));
@@ -254,8 +262,8 @@ fn some_headers(source: &Source) -> BTreeSet<Option<PathBuf>> {
 /// What every source keeps to, whatever comes.
 fn stands(source: &Source, body: &[u8]) {
     for path in some_headers(source) {
-        let headers = path.map(|path| headers_of(&path)).unwrap_or_default();
-        let post = Post { headers: &headers, query: &[], body, received: received() };
+        let lines = path.map(|path| header_lines(&path)).unwrap_or_default();
+        let post = Post { headers: &headers_in(&lines), query: &[], body, received: received() };
         if let Ok(normalised) = source.normalise(&post) {
             let things = normalised.items.len() + normalised.rejected.len();
             assert!(things <= crate::wire::ITEMS_MAX, "{}: {things} things", source.name);
@@ -319,7 +327,8 @@ proptest! {
                 let read = fs::read(&payload).unwrap();
                 let Ok(mut body) = serde_json::from_slice::<Value>(&read) else { continue };
                 spoil(&mut body, &mut { place }, &with);
-                let headers = headers_of(&payload);
+                let lines = header_lines(&payload);
+                let headers = headers_in(&lines);
                 let body = body.to_string();
                 let body = body.as_bytes();
                 let post = Post { headers: &headers, query: &[], body, received: received() };
