@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
-use super::{Failure, StoreError, ahead::Ahead, lock::Lock};
+use super::{Failure, StoreError, ahead::Ahead, lock::Lock, unless_unsynced};
 
 /// What a file must be.
 #[derive(Debug)]
@@ -72,13 +72,9 @@ impl Database {
     /// the next time.
     pub(super) fn tidy(&mut self) -> Result<(), StoreError> {
         let tidied = self.ahead.tidy(&self.connection).map_err(|failure| failure.at(&self.path));
-        match tidied {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::error!(%error, "what is in the write-ahead log stays there");
-                if matches!(error, StoreError::Unsynced { .. }) { Err(error) } else { Ok(()) }
-            }
-        }
+        unless_unsynced(tidied.inspect_err(|error| {
+            tracing::error!(%error, "what is in the write-ahead log stays there");
+        }))
     }
 
     /// Lets go of the file as it is, write-ahead log and all, for the next process to read.

@@ -101,6 +101,14 @@ impl Failure {
     }
 }
 
+/// Whoever asked was told of any other failure, and the next may do.
+fn unless_unsynced(done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(why @ StoreError::Unsynced { .. }) => Err(why),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A position as SQLite counts: signed. Beyond its range there is nothing.
 fn row_of(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)

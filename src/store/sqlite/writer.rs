@@ -27,7 +27,7 @@ use super::{
     fresh::Fresh,
     limit_of, row_of,
     rows::{Row, Rows},
-    seq_of,
+    seq_of, unless_unsynced,
 };
 use crate::{
     event::{Event, Time, micros},
@@ -180,14 +180,6 @@ fn take_turn(
         unless_unsynced(work(ledger, told.0))?;
     }
     ledger.database.tidy()
-}
-
-/// Whoever asked was told of any other failure, and the next may do.
-fn unless_unsynced(done: Result<(), StoreError>) -> Result<(), StoreError> {
-    match done {
-        Err(why @ StoreError::Unsynced { .. }) => Err(why),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// What is done at once: requests share a transaction, other work has its own after them.

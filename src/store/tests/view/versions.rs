@@ -56,7 +56,8 @@ const WITHOUT_SEGMENTS: &str = "DROP INDEX alert_family; ALTER TABLE alert DROP 
     DROP TABLE segment; ALTER TABLE seen DROP COLUMN oldest; \
     CREATE INDEX alert_family ON alert (family, starts_at, identity, first);";
 
-const WITHOUT_COURSES: &str = "ALTER TABLE family ADD COLUMN episodes INTEGER; ALTER TABLE family ADD COLUMN part TEXT; \
+const WITHOUT_COURSES: &str = "ALTER TABLE family ADD COLUMN episodes INTEGER; \
+    ALTER TABLE family ADD COLUMN part TEXT; \
     UPDATE family SET (episodes, part) = (SELECT episodes, part FROM course \
     WHERE course.starts_at = family.starts_at AND course.key = family.key); DROP TABLE course;";
 
