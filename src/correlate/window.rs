@@ -61,7 +61,7 @@ impl Window {
     }
 
     fn alert(&mut self, model: &Model, id: EventId, report: AlertReport) {
-        let identity = EventId::of(&model.mapping.identity(&report.labels));
+        let identity = model.mapping.identity_id(&report.labels);
         let alert = self.alerts.entry(identity).or_insert_with(|| Alert {
             key: FamilyKey::of(&report.labels, &model.mapping),
             firings: Firings::default(),

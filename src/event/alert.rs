@@ -68,33 +68,41 @@ impl AlertReport {
         rank(self) > rank(other)
     }
 
-    /// The fact itself: that this alert fired then, or that it ended then. Until when the report
-    /// holds is decided by its time of receipt, and the words change with the values in them.
-    pub(super) fn fact(&self) -> impl Serialize {
-        Fact {
-            labels: &self.labels,
-            starts_at: self.starts_at,
-            ends_at: self.ends_at,
-            pending_at: self.pending_at,
-        }
+    /// The hash of the fact itself: that this alert fired then, or that it ended then. Until when the
+    /// report holds is decided by its time of receipt, and the words change with the values in them.
+    pub(super) fn id(&self) -> EventId {
+        EventId::of_written(|json| self.write_fact(json))
     }
 
     /// Adds its JSON form as an event; the fact's id: the fact is written first, and hashed before the
     /// rest is written behind it.
     pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<EventId> {
         let from = json.len();
-        serde_json::to_writer(&mut *json, &self.fact())?;
+        self.write_fact(json)?;
         let id = EventId::of_bytes(json.get(from..).unwrap_or_default());
         let rest = Rest { expires_at: self.expires_at, summary: &self.summary, url: &self.url };
         if !rest.is_empty() {
-            // `{fact}` and `{rest}` become `{fact,rest}`.
-            json.pop();
-            let joint = json.len();
-            serde_json::to_writer(&mut *json, &rest)?;
-            json.iter_mut().skip(joint).take(1).for_each(|brace| *brace = b',');
+            go_on(json, &rest)?;
         }
         Ok(id)
     }
+
+    fn write_fact(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        json.extend_from_slice(br#"{"type":"alert","labels":"#);
+        self.labels.write(json)?;
+        json.push(b'}');
+        let Self { starts_at, ends_at, pending_at, .. } = *self;
+        go_on(json, &Times { starts_at, ends_at, pending_at })
+    }
+}
+
+/// Adds fields to the object that is written last: `{one}` and `{other}` become `{one,other}`.
+fn go_on(json: &mut Vec<u8>, fields: &impl Serialize) -> serde_json::Result<()> {
+    json.pop();
+    let joint = json.len();
+    serde_json::to_writer(&mut *json, fields)?;
+    json.iter_mut().skip(joint).take(1).for_each(|brace| *brace = b',');
+    Ok(())
 }
 
 /// What an alert's report says besides the fact.
@@ -114,10 +122,10 @@ impl Rest<'_> {
     }
 }
 
+/// When the fact was.
 #[derive(Serialize)]
-#[serde(tag = "type", rename = "alert")]
-struct Fact<'a> {
-    labels: &'a Labels,
+#[expect(clippy::struct_field_names, reason = "they are called so in the log")]
+struct Times {
     starts_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<Time>,
@@ -389,7 +397,7 @@ impl Episode {
     pub fn new(report: &AlertReport, mapping: &Mapping, stretch: &Stretch) -> Self {
         let labels = mapping.identity(&report.labels);
         Self {
-            id: EpisodeId::new(stretch.starts_at, &EventId::of(&labels)),
+            id: EpisodeId::new(stretch.starts_at, &labels.id()),
             alertname: labels.first("alertname").unwrap_or_default().to_owned(),
             scope: mapping.scope(&labels),
             labels,

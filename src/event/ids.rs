@@ -18,9 +18,14 @@ const USUAL_BYTES: usize = 512;
 impl EventId {
     /// The id of anything that serialises the same way each time.
     pub fn of<T: Serialize>(thing: &T) -> Self {
+        Self::of_written(|json| serde_json::to_writer(json, thing))
+    }
+
+    /// The id of what is written.
+    pub(super) fn of_written(write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> Self {
         // Events hold strings, numbers and maps with string keys: JSON can say all of them.
         let mut bytes = Vec::with_capacity(USUAL_BYTES);
-        match serde_json::to_writer(&mut bytes, thing) {
+        match write(&mut bytes) {
             Ok(()) => Self::of_bytes(&bytes),
             Err(_) => Self::of_bytes(&[]),
         }

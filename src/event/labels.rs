@@ -88,6 +88,32 @@ impl Labels {
         }
     }
 
+    /// Their hash.
+    pub fn id(&self) -> EventId {
+        EventId::of_written(|json| self.write(json))
+    }
+
+    /// Adds their JSON form, as `serde_json` has it, to what is there.
+    ///
+    /// Most labels have one value each, and hold nothing that JSON says in another way, which is quickly
+    /// seen of all of them at once: to look at each byte by itself, twice for each alert, was a
+    /// fourteenth of what an alert costs.
+    pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        if !self.0.is_plain() {
+            return serde_json::to_writer(json, self);
+        }
+        json.reserve(self.0.plain_bytes());
+        let mut before = r#"{""#;
+        for (name, value) in self.iter() {
+            for part in [before, name, r#"":""#, value] {
+                json.extend_from_slice(part.as_bytes());
+            }
+            before = r#"",""#;
+        }
+        json.extend_from_slice(if self.is_empty() { b"{}" } else { br#""}"# });
+        Ok(())
+    }
+
     /// Leaves out a label.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(name);
@@ -220,9 +246,9 @@ impl Mapping {
     /// The hash of an alert's identity.
     pub fn identity_id(&self, labels: &Labels) -> EventId {
         if self.drop_labels.iter().any(|name| labels.has(name)) {
-            EventId::of(&self.identity(labels))
+            self.identity(labels).id()
         } else {
-            EventId::of(labels)
+            labels.id()
         }
     }
 

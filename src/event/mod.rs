@@ -83,7 +83,7 @@ impl Event {
     /// What was decided by the time of receipt is left out of it.
     pub fn id(&self) -> EventId {
         match self {
-            Self::Alert(report) => EventId::of(&report.fact()),
+            Self::Alert(report) => report.id(),
             Self::Change(_) | Self::Note(_) | Self::Feedback(_) => {
                 self.timeless().map_or_else(|| EventId::of(self), |timeless| EventId::of(&timeless))
             }

@@ -78,6 +78,21 @@ impl Pairs {
         rest.get(..n).unwrap_or_default()
     }
 
+    /// Whether each name has one value, and JSON has all of it as it is, between quotes.
+    pub(super) fn is_plain(&self) -> bool {
+        // Without a way out in the midst, this is done with many bytes at once.
+        let is_odd = |byte| byte < b' ' || byte == b'"' || byte == b'\\';
+        let odd = self.text.bytes().fold(false, |odd, byte| odd | is_odd(byte));
+        let each_once =
+            self.places.array_windows().all(|[one, other]| self.name(one) != self.name(other));
+        !odd && each_once
+    }
+
+    /// No fewer bytes than all of it has as JSON, where it is plain.
+    pub(super) fn plain_bytes(&self) -> usize {
+        self.text.len() + 6 * self.places.len() + 2
+    }
+
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()

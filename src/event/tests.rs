@@ -18,8 +18,10 @@ fn words() -> impl Strategy<Value = Option<String>> {
 }
 
 fn label_sets() -> impl Strategy<Value = Labels> {
-    vec((prop_oneof![Just("service"), Just("env"), Just("pod")], "[ab]{0,2}"), 0..4)
-        .prop_map(|pairs| pairs.into_iter().collect())
+    // Some of them JSON says in another way.
+    let name = prop_oneof![Just("service"), Just("env"), Just("pod"), Just("say \"so\"")];
+    let value = prop_oneof![4 => "[ab]{0,2}", 1 => "[a\"\\\\\n\u{1f}\u{7f}\u{e9}]{0,3}"];
+    vec((name, value), 0..4).prop_map(|pairs| pairs.into_iter().collect())
 }
 
 prop_compose! {
@@ -168,6 +170,21 @@ proptest! {
             prop_assert_eq!(read.id(), event.id());
             prop_assert_eq!(read, event);
         }
+    }
+
+    #[test]
+    fn the_fact_in_an_alert_is_written_as_serde_has_it(alert in alert_reports(), labels in label_sets()) {
+        let alert = AlertReport { labels, ..alert };
+        let fact = AlertReport { expires_at: None, summary: None, url: None, ..alert.clone() };
+        let (alert, fact) = (Event::Alert(alert), Event::Alert(fact));
+        let mut written = Vec::new();
+        prop_assert_eq!(fact.write(&mut written).unwrap(), alert.id());
+        prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&fact).unwrap());
+    }
+
+    #[test]
+    fn the_id_of_labels_is_of_their_written_form(labels in label_sets()) {
+        prop_assert_eq!(labels.id(), EventId::of(&labels));
     }
 
     #[test]
