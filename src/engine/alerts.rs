@@ -27,6 +27,8 @@ struct Alert {
     firings: Firings,
     /// The state may have older firings of it, from this time.
     older: Option<Range>,
+    /// Its firings differ from what is written.
+    unwritten: bool,
 }
 
 #[expect(
@@ -42,9 +44,8 @@ pub(super) struct Alerts {
     /// Alerts that began before this may be known to the filters alone.
     recent_from: Time,
     seen: Filters,
-    /// The firings that differ from what is written, in the order of the table: neighbours are written
-    /// together.
-    unwritten: BTreeMap<(Time, EventId), FiringRow>,
+    /// The alerts whose firings differ from what is written.
+    unwritten: Vec<EventId>,
     /// What began before is dropped: it is not read any more.
     held_from: Option<Time>,
 }
@@ -107,9 +108,8 @@ impl Alerts {
         let alert = self.recent.entry(identity).or_default();
         (alert.family, alert.older) = (family, None);
         let old = Span::all(&alert.firings, &identity, kept.from);
-        if alert.firings.absorb(report, id) {
-            let rows = alert.rows(identity);
-            self.unwritten.extend(rows.map(|row| ((row.starts_at, identity), row)));
+        if alert.firings.absorb(report, id) && !std::mem::replace(&mut alert.unwritten, true) {
+            self.unwritten.push(identity);
         }
         if report.starts_at < self.recent_from {
             // It would not be read again at the next start.
@@ -139,8 +139,10 @@ impl Alerts {
             let family = FamilyRef::of(&key);
             let all = kept.state.firings_of(family, None, (kept.from, Time::MAX_UTC), ALL)?;
             let mut alerts: BTreeMap<EventId, Firings> = BTreeMap::new();
-            let unwritten = self.unwritten.values().filter(|row| row.family == family);
-            for row in all.iter().chain(unwritten) {
+            let held = self.unwritten.iter().filter_map(|one| Some((*one, self.recent.get(one)?)));
+            let unwritten = held.filter(|(_, alert)| alert.family == family);
+            let unwritten = unwritten.flat_map(|(identity, alert)| alert.rows(identity));
+            for row in all.into_iter().chain(unwritten) {
                 alerts.entry(row.identity).or_default().join(row.starts_at, row.firing);
             }
             let spans: Vec<_> = alerts
@@ -172,7 +174,14 @@ impl Alerts {
 
     /// What differs from what is written, of the firings and of the filters.
     pub(super) fn take_unwritten(&mut self) -> (Vec<FiringRow>, Vec<Seen>) {
-        let rows = std::mem::take(&mut self.unwritten).into_values().collect();
+        let mut rows = Vec::with_capacity(self.unwritten.len());
+        for identity in std::mem::take(&mut self.unwritten) {
+            let Some(alert) = self.recent.get_mut(&identity) else { continue };
+            alert.unwritten = false;
+            rows.extend(alert.rows(identity));
+        }
+        // In the order of the table: neighbours are written together.
+        rows.sort_by_cached_key(|row| (row.starts_at, row.identity));
         self.forget();
         (rows, self.seen.take_unwritten())
     }
