@@ -7,10 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{
-    pace::{Pace, held_back},
-    past,
-};
+use super::{pace::Pace, past};
 use crate::{
     correlate::{Assessment, Model, Window},
     event::{Event, Time},
@@ -49,14 +46,24 @@ impl Handle {
     /// # Errors
     /// They could not be written, and are not in the log.
     pub async fn append(&self, events: Vec<Event>) -> Result<Appended, StoreError> {
-        let held_back = held_back(self.pace.lag(self.assessed()));
-        if !held_back.is_zero() {
-            self.metrics.post_is_held_back();
-            tokio::time::sleep(held_back).await;
-        }
+        self.keep_pace().await?;
         let appended = self.log.append(events).await?;
         self.pace.log_reaches(appended.seq);
         Ok(appended)
+    }
+
+    /// Waits while the engine is too far behind, though not for long.
+    async fn keep_pace(&self) -> Result<(), StoreError> {
+        let is_behind = |end, assessed| self.pace.holds_back(end, assessed);
+        if is_behind(self.log.end()?, self.assessed()) {
+            self.metrics.post_is_held_back();
+            let mut assessed = self.assessed.clone();
+            let caught_up = assessed
+                .wait_for(|so_far| self.log.end().is_ok_and(|end| !is_behind(end, *so_far)));
+            // Whether it has or not, or is no more: what is posted goes to the log.
+            drop(tokio::time::timeout(self.pace.held_most, caught_up).await);
+        }
+        Ok(())
     }
 
     /// How many events of the log, which ends there, wait for the engine, and the oldest for how long.
@@ -200,22 +207,35 @@ mod tests {
         let registry = prometheus::Registry::new();
         let metrics = Arc::new(Metrics::new(registry.clone()).unwrap());
         let models = watch::channel(model).1;
-        let handle = Handle::new(models, log, state, records, assessed, metrics);
+        let mut handle = Handle::new(models, log, state, records, assessed, metrics);
         let counts = |posts: u8| {
             let told = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
             told.contains(&format!("antecede_held_back_posts_total {posts}\n"))
         };
 
-        handle.append(note(1)).await.unwrap();
+        handle.pace = Arc::new(Pace::holding(2, Duration::from_millis(50)));
+
+        for n in 1..=3 {
+            handle.append(note(n)).await.unwrap();
+        }
         assert!(counts(0), "it keeps pace");
-        let then = Instant::now().checked_sub(Duration::from_millis(2_600)).unwrap();
-        handle.pace.waits_since(Seq(1), then);
-        let posted = Instant::now();
-        handle.append(note(2)).await.unwrap();
-        assert!(posted.elapsed() >= Duration::from_millis(50));
+        // It waits, and is told when it need not any more.
+        let (appended, ()) = tokio::join!(handle.append(note(4)), async {
+            assert_eq!(handle.log.end(), Ok(Seq(3)), "it waits");
+            assess.send_replace(Seq(2));
+        });
+        assert_eq!(appended.unwrap().seq, Seq(4));
         assert!(counts(1));
-        assess.send_replace(Seq(2));
-        handle.append(note(3)).await.unwrap();
+        handle.append(note(5)).await.unwrap();
         assert!(counts(1), "it caught up");
+        // Nobody tells it, and it goes on.
+        let posted = Instant::now();
+        handle.append(note(6)).await.unwrap();
+        assert!(posted.elapsed() >= Duration::from_millis(50));
+        assert!(counts(2));
+        let then = Instant::now().checked_sub(Duration::from_secs(11)).unwrap();
+        handle.pace.waits_since(Seq(6), then);
+        handle.append(note(7)).await.unwrap();
+        assert!(counts(2), "it would not help");
     }
 }

@@ -38,7 +38,9 @@ use taken::Taken;
 const SLICE: usize = 2_048;
 /// ... and at most so many slices are folded before the state is written: what a storm touches again
 /// and again, its families and incidents, is written once for all of them.
-const SLICES_MAX: usize = 16;
+const SLICES_MAX: usize = 12;
+/// When so many events wait, which is all of that, it does not rest any longer.
+const BATCH_MAX: u64 = 24 << 10;
 
 /// All that people said in the window.
 const FEEDBACK_MAX: usize = usize::MAX >> 1;
@@ -176,9 +178,11 @@ impl Engine {
                             tokio::time::sleep(rest.max(DROP_PAUSE)).await;
                             return;
                         }
-                        tokio::time::sleep(rest).await;
+                        let waiting = |end: &Seq| end.0.saturating_sub(position.0);
+                        let enough = tail.wait_for(|end| waiting(end) >= BATCH_MAX);
+                        drop(tokio::time::timeout(rest, enough).await);
                         // An error says that the log is gone: nothing more will come.
-                        drop(tail.wait_for(|end| *end > position).await);
+                        drop(tail.wait_for(|end| waiting(end) > 0).await);
                     };
                     tokio::select! {
                         () = more => {}

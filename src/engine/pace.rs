@@ -1,7 +1,7 @@
 //! The engine's pace: when it rests, how far it is behind, and how posts keep pace with it.
 //!
 //! In a storm whoever posts can be faster than the engine, and then an answer is older with every second:
-//! when it matters most. So posts are held back a little once the oldest event has waited too long.
+//! when it matters most. So posts wait while too many events wait for the engine.
 
 use std::{
     collections::VecDeque,
@@ -39,22 +39,36 @@ pub(super) fn rest_after(took: Duration, gathered: Duration) -> Duration {
     (took * REST_TIMES).min(even).min(REST_UNTIL.saturating_sub(took * 2))
 }
 
-/// A post is held back for half as long as the oldest event has waited beyond this, ...
-const HELD_BEYOND: Duration = Duration::from_millis(2_500);
-/// ... at most for so long: no sender gives up for it, ...
-const HELD_MOST: Duration = Duration::from_millis(250);
-/// ... and not at all where the engine is further behind: it stands still or begins anew, and will not
-/// keep pace with slower posts either.
+/// A post waits while more events than this wait for the engine: it takes them in within a second, and
+/// they have room in memory until then, so that it need not read them from the file. It is some more than
+/// the engine takes at once: while it writes these, the next may come.
+const WAITING_MAX: u64 = 40 << 10;
+/// It waits at most for so long: no sender gives up for it, ...
+const HELD_MOST: Duration = Duration::from_secs(1);
+/// ... and not at all where the oldest event waits for longer than this: the engine stands still or
+/// begins anew, and will not keep pace with slower posts either.
 const HELD_UNTIL: Duration = Duration::from_secs(10);
 
-/// When the log reached which end, of what may not be assessed yet.
-#[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<VecDeque<(Instant, Seq)>>);
+/// Knows how far behind the engine is, and whether posts are to wait for it.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// When the log reached which end, of what may not be assessed yet.
+    marks: Mutex<VecDeque<(Instant, Seq)>>,
+    waiting_max: u64,
+    /// For how long a post waits at most.
+    pub(super) held_most: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { marks: Mutex::default(), waiting_max: WAITING_MAX, held_most: HELD_MOST }
+    }
+}
 
 impl Pace {
     /// The log's end is there now.
     pub(super) fn log_reaches(&self, end: Seq) {
-        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let is_news = marks.back().is_none_or(|(at, seq)| now - *at >= MARK_EVERY && *seq < end);
         if is_news && marks.len() < MARKS_MAX {
@@ -62,26 +76,29 @@ impl Pace {
         }
     }
 
+    /// One by which a post waits while more than so many events do, and so long.
+    #[cfg(test)]
+    pub(super) fn holding(waiting_max: u64, held_most: Duration) -> Self {
+        Self { waiting_max, held_most, ..Self::default() }
+    }
+
     /// What the log holds up to here waits since then.
     #[cfg(test)]
     pub(super) fn waits_since(&self, end: Seq, then: Instant) {
-        *self.0.lock().unwrap() = VecDeque::from([(then, end)]);
+        *self.marks.lock().unwrap() = VecDeque::from([(then, end)]);
     }
 
     /// How long the oldest event waits, where the log is assessed so far; of what came since the start.
     pub(super) fn lag(&self, assessed: Seq) -> Duration {
-        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         while marks.pop_front_if(|(_, seq)| *seq <= assessed).is_some() {}
         marks.front().map_or(Duration::ZERO, |(at, _)| at.elapsed())
     }
-}
 
-/// How long a post is held back when the oldest event waits for so long.
-pub(super) fn held_back(lag: Duration) -> Duration {
-    if lag > HELD_UNTIL {
-        return Duration::ZERO;
+    /// Whether posts are to wait, where the log ends there and is assessed so far.
+    pub(super) fn holds_back(&self, end: Seq, assessed: Seq) -> bool {
+        end.0.saturating_sub(assessed.0) > self.waiting_max && self.lag(assessed) <= HELD_UNTIL
     }
-    (lag.saturating_sub(HELD_BEYOND) / 2).min(HELD_MOST)
 }
 
 #[cfg(test)]
@@ -128,16 +145,6 @@ mod tests {
             prop_assert!(rest_after(took, took.saturating_sub(Duration::from_millis(ahead))).is_zero());
             let least = took.min(REST_LEAST / 2);
             prop_assert!(rest_after(least, Duration::from_secs(9)).is_zero());
-        }
-
-        #[test]
-        fn a_post_is_held_back_while_that_helps_and_never_for_long(millis in 0_u64..20_000) {
-            let lag = Duration::from_millis(millis);
-            let held = held_back(lag);
-            prop_assert!(held <= HELD_MOST);
-            prop_assert_eq!(held.is_zero(), lag <= HELD_BEYOND || lag > HELD_UNTIL);
-            prop_assert!(lag > HELD_UNTIL || held_back(lag + Duration::from_millis(1)) >= held
-                || lag == HELD_UNTIL);
         }
     }
 }

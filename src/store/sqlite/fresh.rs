@@ -11,10 +11,11 @@ use std::{
 
 use crate::store::{Logged, Seq};
 
-/// So many events are held at most: as many as the engine takes at once.
-const EVENTS_MAX: usize = 1 << 15;
+/// So many events are held at most: as many as may wait for the engine before posts wait as well, and what
+/// is posted at that moment.
+const EVENTS_MAX: usize = 56 << 10;
 /// And so many bytes of them, as JSON.
-const BYTES_MAX: usize = 32 << 20;
+const BYTES_MAX: usize = 48 << 20;
 
 /// Events that were committed and not yet read, without a gap between them.
 #[derive(Debug, Default)]
