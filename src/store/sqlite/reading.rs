@@ -55,7 +55,10 @@ impl Readers {
         answer.map_err(|failure| self.tell(failure.at(&self.path)))
     }
 
-    /// A page of one table, whose index is named after it.
+    /// A page of one table, whose indices are named after it.
+    ///
+    /// Of what has an edge within the range, that which began in it comes first, and then, of what began
+    /// before, that which ended in it.
     pub(super) fn list<T>(
         &self,
         (table, columns): (&str, &str),
@@ -65,24 +68,36 @@ impl Readers {
     ) -> Result<Paged<T>, StoreError> {
         let end = page.end.map_or(i64::MAX, micros);
         let start = page.start.map_or(i64::MIN, micros);
-        let ends_by = page.edges.then_some(end);
         let after = page.after.as_ref();
         let (after, after_id) = after.map_or((i64::MAX, ""), |(at, id)| (micros(*at), id));
-        self.read(|connection| {
-            let mut query = connection.prepare_cached(&format!(
-                "SELECT starts_at, id, {columns} FROM {table} INDEXED BY {table}_order \
+        let begun = (end.min(after), after, after_id, start);
+        let all = if page.edges { "starts_at >= ?4" } else { "TRUE" };
+        let ended = "starts_at < ?4 AND ends_at BETWEEN ?4 AND ?5";
+        let sql = |index: &str, which: &str| {
+            format!(
+                "SELECT starts_at, id, {columns} FROM {table} INDEXED BY {table}_{index} \
                  WHERE starts_at <= ?1 AND (starts_at < ?2 OR id < ?3) \
-                 AND (ends_at IS NULL OR ends_at >= ?4) \
-                 AND (?5 IS NULL OR starts_at >= ?4 OR ends_at <= ?5) \
-                 ORDER BY starts_at DESC, id DESC",
-            ))?;
-            let range = (end.min(after), after, after_id, start, ends_by);
-            let rows = query.query_and_then(range, |row| -> Result<(Key, T), Failure> {
-                let (start, id) = (time_of_micros(row.get(0)?), row.get::<_, String>(1)?);
-                let item = read(row, &id)?;
-                Ok(((start, id), item))
-            })?;
-            fill(page.limit, rows, keep)
+                 AND (ends_at IS NULL OR ends_at >= ?4) AND {which} \
+                 ORDER BY starts_at DESC, id DESC"
+            )
+        };
+        let item = |row: &rusqlite::Row<'_>| -> Result<(Key, T), Failure> {
+            let (start, id) = (time_of_micros(row.get(0)?), row.get::<_, String>(1)?);
+            let item = read(row, &id)?;
+            Ok(((start, id), item))
+        };
+        self.read(|connection| {
+            // Both are read as of one commit.
+            let snapshot = connection.unchecked_transaction()?;
+            let mut first = snapshot.prepare_cached(&sql("order", all))?;
+            let first = first.query_and_then(begun, item)?;
+            if !page.edges {
+                return fill(page.limit, first, keep);
+            }
+            let mut then = snapshot.prepare_cached(&sql("end", ended))?;
+            let (from, before, before_id, start) = begun;
+            let then = then.query_and_then((from, before, before_id, start, end), item)?;
+            fill(page.limit, first.chain(then), keep)
         })
     }
 

@@ -40,6 +40,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/state_6.sql"),
         include_str!("schema/state_7.sql"),
         include_str!("schema/state_8.sql"),
+        include_str!("schema/state_9.sql"),
     ],
     synchronous: "NORMAL",
     // A storm goes on in some thousand families, each with its own place in the index.

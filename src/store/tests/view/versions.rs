@@ -17,6 +17,7 @@ fn families() -> Vec<Kept> {
 /// Makes of the newest version's file one of a version before.
 fn make(dir: &TempDir, version: i64, families: &[Kept]) {
     let file = shell(dir.path(), "state.db");
+    file.execute_batch(WITHOUT_ENDS).unwrap();
     for kept in families {
         let part = with_names(&serde_json::to_value(&kept.part).unwrap()).to_string();
         let sql = "UPDATE course SET part = ?1 WHERE key = ?2";
@@ -51,6 +52,8 @@ fn with_names(part: &Value) -> Value {
         "ended": ended.collect::<Vec<_>>(), "firing": least(&part[1]), "expected": least(&part[2]),
     })
 }
+
+const WITHOUT_ENDS: &str = "DROP INDEX incident_end; DROP INDEX change_end; DROP INDEX family_end;";
 
 const WITHOUT_SEGMENTS: &str = "DROP INDEX alert_family; ALTER TABLE alert DROP COLUMN segment; \
     DROP TABLE segment; ALTER TABLE seen DROP COLUMN oldest; \

@@ -1,0 +1,5 @@
+-- What ended within a time is found by when it ended: a timeline asked all that had ever begun.
+
+CREATE INDEX incident_end ON incident (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX change_end ON change (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX family_end ON family (ends_at) WHERE ends_at IS NOT NULL;
