@@ -85,6 +85,10 @@ impl Database {
     }
 }
 
+/// A connection keeps so many statements: more than a store has, for one that is not kept is read anew
+/// each time.
+pub(super) const STATEMENTS_MAX: usize = 64;
+
 impl Schema {
     /// Opens the file in this directory; makes what is missing.
     pub(super) fn open(&self, dir: &Path) -> Result<Database, StoreError> {
@@ -151,6 +155,7 @@ impl Schema {
         connection.pragma_update(None, "synchronous", self.synchronous)?;
         // Negative: in KiB, not in pages.
         connection.pragma_update(None, "cache_size", -self.cache_kib)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         // A burst leaves no more than this behind it on disk.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)
     }

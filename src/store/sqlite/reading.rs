@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
-use super::{Failure, StoreError};
+use super::{Failure, StoreError, database::STATEMENTS_MAX};
 use crate::{
     event::{micros, time_of_micros},
     store::{
@@ -123,7 +123,9 @@ impl Readers {
 
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(&self.path, flags)
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        Ok(connection)
     }
 
     fn keep(&self, connection: Connection) {

@@ -133,7 +133,7 @@ impl State for SqliteState {
     fn position(&self) -> Result<Position, StoreError> {
         self.readers.read(|connection| {
             let sql = "SELECT seq, config, mapping, recent FROM position";
-            let position = connection.query_row(sql, [], |row| {
+            let position = connection.prepare_cached(sql)?.query_row([], |row| {
                 Ok(Position {
                     seq: seq_of(row.get(0)?),
                     config: row.get(1)?,
