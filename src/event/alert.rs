@@ -342,12 +342,12 @@ pub struct EpisodeId(pub String);
 impl EpisodeId {
     /// The id of the episode of an alert, by the hash of its identity, that began then.
     pub fn new(starts_at: Time, identity: &EventId) -> Self {
-        let mut id = format!("alt_{:013x}", micros(starts_at).cast_unsigned());
-        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
-        for byte in identity.0.iter().take(IDENTITY_BYTES) {
-            id.extend([digit(byte >> 4), digit(byte & 15)]);
-        }
-        Self(id)
+        let hash = identity
+            .0
+            .iter()
+            .take(IDENTITY_BYTES)
+            .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+        Self(format!("alt_{:013x}{hash:016x}", micros(starts_at).cast_unsigned()))
     }
 
     /// Its start, and the first bytes of the hash of its alert's identity.
