@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Labels, Mapping, Scope, Time, micros, time_of_micros};
+use super::{EventId, Labels, Mapping, Scope, Time, micros, show_time, time_of_micros};
 
 /// Two firings of one alert with no more than this between them are one episode: Prometheus'
 /// `keep_firing_for` and a missed evaluation or two make gaps of this size with nothing better.
@@ -82,7 +82,11 @@ impl AlertReport {
         let id = EventId::of_bytes(json.get(from..).unwrap_or_default());
         let rest = Rest { expires_at: self.expires_at, summary: &self.summary, url: &self.url };
         if !rest.is_empty() {
-            go_on(json, &rest)?;
+            // `{fact}` and `{rest}` become `{fact,rest}`.
+            json.pop();
+            let joint = json.len();
+            serde_json::to_writer(&mut *json, &rest)?;
+            json.iter_mut().skip(joint).take(1).for_each(|brace| *brace = b',');
         }
         Ok(id)
     }
@@ -90,19 +94,20 @@ impl AlertReport {
     fn write_fact(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
         json.extend_from_slice(br#"{"type":"alert","labels":"#);
         self.labels.write(json)?;
+        let times = [
+            (r#","starts_at":""#, Some(self.starts_at)),
+            (r#","ends_at":""#, self.ends_at),
+            (r#","pending_at":""#, self.pending_at),
+        ];
+        for (name, time) in times {
+            let Some(time) = time else { continue };
+            for part in [name, &show_time(time), r#"""#] {
+                json.extend_from_slice(part.as_bytes());
+            }
+        }
         json.push(b'}');
-        let Self { starts_at, ends_at, pending_at, .. } = *self;
-        go_on(json, &Times { starts_at, ends_at, pending_at })
+        Ok(())
     }
-}
-
-/// Adds fields to the object that is written last: `{one}` and `{other}` become `{one,other}`.
-fn go_on(json: &mut Vec<u8>, fields: &impl Serialize) -> serde_json::Result<()> {
-    json.pop();
-    let joint = json.len();
-    serde_json::to_writer(&mut *json, fields)?;
-    json.iter_mut().skip(joint).take(1).for_each(|brace| *brace = b',');
-    Ok(())
 }
 
 /// What an alert's report says besides the fact.
@@ -120,17 +125,6 @@ impl Rest<'_> {
     fn is_empty(&self) -> bool {
         self.expires_at.is_none() && self.summary.is_none() && self.url.is_none()
     }
-}
-
-/// When the fact was.
-#[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "they are called so in the log")]
-struct Times {
-    starts_at: Time,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ends_at: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pending_at: Option<Time>,
 }
 
 /// What makes an alert the one that it is: its labels less the mapping's `drop_labels`.

@@ -193,6 +193,15 @@ proptest! {
         prop_assert_eq!(parse_time(&show_time(time)), Ok(time));
         prop_assert_eq!(micros(time), micros_since);
     }
+
+    #[test]
+    fn a_time_is_shown_as_serde_has_it(
+        micros_since in -99_000_000_000_000_000_i64..990_000_000_000_000_000,
+        cut in proptest::sample::select(vec![1, 1_000, 1_000_000]),
+    ) {
+        let time = time_of_micros(micros_since / cut * cut);
+        prop_assert_eq!(serde_json::to_value(time).unwrap(), show_time(time));
+    }
 }
 
 #[test]
