@@ -513,6 +513,9 @@ fn parse<T: DeserializeOwned>(
     body: rusqlite::types::ValueRef<'_>,
     row: impl FnOnce() -> String,
 ) -> Result<T, Failure> {
-    let bytes = body.as_bytes().unwrap_or_default();
-    serde_json::from_slice(bytes).map_err(|error| Failure::row(row(), &error))
+    // As text, which SQLite's is: it is looked through once for what is no UTF-8, not string by string.
+    match body.as_str() {
+        Ok(text) => serde_json::from_str(text).map_err(|error| Failure::row(row(), &error)),
+        Err(error) => Err(Failure::row(row(), &error)),
+    }
 }
