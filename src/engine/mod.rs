@@ -39,8 +39,8 @@ const SLICE: usize = 2_048;
 /// ... and at most so many slices are folded before the state is written: what a storm touches again
 /// and again, its families and incidents, is written once for all of them.
 const SLICES_MAX: usize = 12;
-/// When so many events wait, which is all of that, it does not rest any longer.
-const BATCH_MAX: u64 = 24 << 10;
+/// When so many events wait it does not rest any longer.
+const BATCH_MAX: usize = SLICE * SLICES_MAX;
 
 /// All that people said in the window.
 const FEEDBACK_MAX: usize = usize::MAX >> 1;
@@ -179,10 +179,12 @@ impl Engine {
                             return;
                         }
                         let waiting = |end: &Seq| end.0.saturating_sub(position.0);
-                        let enough = tail.wait_for(|end| waiting(end) >= BATCH_MAX);
+                        let is_batch =
+                            |waiting| usize::try_from(waiting).is_ok_and(|n| n >= BATCH_MAX);
+                        let enough = tail.wait_for(|end| is_batch(waiting(end)));
                         drop(tokio::time::timeout(rest, enough).await);
                         // An error says that the log is gone: nothing more will come.
-                        drop(tail.wait_for(|end| waiting(end) > 0).await);
+                        drop(tail.wait_for(|end| *end > position).await);
                     };
                     tokio::select! {
                         () = more => {}

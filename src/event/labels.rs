@@ -97,7 +97,7 @@ impl Labels {
     ///
     /// Most labels have one value each, and hold nothing that JSON says in another way, which is quickly
     /// seen of all of them at once: to look at each byte by itself, twice for each alert, was a
-    /// fourteenth of what an alert costs.
+    /// twelfth of what an alert costs.
     pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
         if !self.0.is_plain() {
             return serde_json::to_writer(json, self);

@@ -95,3 +95,15 @@ fn firings_from_before_there_were_segments_are_found_with_those_that_follow() {
     tell(&state, &batch(after));
     assert_eq!(firings(), world.batch.firings);
 }
+
+#[test]
+fn what_ended_before_ends_had_an_index_is_found_by_its_end() {
+    let kept = folded(&[Event::Alert(alert(0, (0, Some(5)))), fires(1, 1)]);
+    let (dir, state) = stored(&StateBatch { families: kept.clone(), ..StateBatch::default() });
+    drop(state);
+    make(&dir, 8, &[]);
+    let state = SqliteState::open(dir.path()).unwrap();
+    let page = Page { edges: true, ..first_page((Some(5), Some(5)), 9) };
+    let ended = state.families(&page, &|_| true).unwrap().items;
+    assert_eq!(ended, [Family::clone(&kept[0].family)]);
+}
