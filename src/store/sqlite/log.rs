@@ -22,7 +22,7 @@ use super::{
     row_of,
     rows::Rows,
     seq_of, size_of,
-    writer::{self, Ledger, Request, Task, Writer, stopped},
+    writer::{self, Head, Ledger, Request, Task, Writer, stopped},
 };
 use crate::{
     event::{ChangeReport, Event, EventId, Time, micros, time_of_micros},
@@ -38,6 +38,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("schema/log_3.sql"),
         include_str!("schema/log_4.sql"),
         include_str!("schema/log_5.sql"),
+        include_str!("schema/log_6.sql"),
     ],
     synchronous: "EXTRA",
     cache_kib: 4 << 10,
@@ -177,7 +178,7 @@ impl Log for SqliteLog {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
                 "SELECT {EVENT} FROM event INDEXED BY event_order \
-                 WHERE at BETWEEN ?1 AND ?2 AND ifnull(first_seq, seq) <= ?3 AND NOT late \
+                 WHERE late = 0 AND at BETWEEN ?1 AND ?2 AND ifnull(first_seq, seq) <= ?3 \
                  ORDER BY at, id"
             ))?;
             let range = (micros(from), micros(to), row_of(until));
@@ -210,7 +211,8 @@ impl Log for SqliteLog {
     fn event(&self, at: Time, id: &EventId) -> Result<Option<Event>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT {EVENT} FROM event INDEXED BY event_order WHERE at = ?1 AND id = ?2"
+                "SELECT {EVENT} FROM event INDEXED BY event_order \
+                 WHERE late IN (0, 1) AND at = ?1 AND id = ?2"
             ))?;
             let mut found = query.query_and_then((micros(at), id.0), logged)?;
             Ok(found.next().transpose()?.map(|logged| logged.event))
@@ -220,8 +222,8 @@ impl Log for SqliteLog {
     fn newest(&self, to: Time, until: Seq) -> Result<Option<Time>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT at FROM event INDEXED BY event_on_time \
-                 WHERE at <= ?1 AND ifnull(first_seq, seq) <= ?2 AND NOT late \
+                "SELECT at FROM event INDEXED BY event_order \
+                 WHERE late = 0 AND at <= ?1 AND ifnull(first_seq, seq) <= ?2 \
                  ORDER BY at DESC LIMIT 1",
             )?;
             let newest = query.query_row((micros(to), row_of(until)), |row| row.get(0));
@@ -232,8 +234,8 @@ impl Log for SqliteLog {
     fn oldest(&self, from: Time, until: Seq) -> Result<Option<Time>, StoreError> {
         self.readers.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT at FROM event INDEXED BY event_on_time \
-                 WHERE at >= ?1 AND ifnull(first_seq, seq) <= ?2 AND NOT late ORDER BY at LIMIT 1",
+                "SELECT at FROM event INDEXED BY event_order \
+                 WHERE late = 0 AND at >= ?1 AND ifnull(first_seq, seq) <= ?2 ORDER BY at LIMIT 1",
             )?;
             let oldest = query.query_row((micros(from), row_of(until)), |row| row.get(0));
             Ok(oldest.optional()?.map(time_of_micros))
@@ -254,7 +256,8 @@ impl Log for SqliteLog {
 
     fn size(&self) -> Result<Size, StoreError> {
         let rows = self.readers.read(|connection| {
-            Ok(connection.query_row("SELECT rows FROM head", [], |row| row.get(0))?)
+            let head = Head::read(connection)?;
+            Ok(head.rows)
         })?;
         Ok(size_of(self.readers.path(), rows))
     }

@@ -303,13 +303,18 @@ pub(super) struct Ledger {
 
 /// Where the log ends.
 #[derive(Clone, Copy, Debug)]
-struct Head {
+pub(super) struct Head {
     seq: i64,
-    rows: i64,
-    /// The newest event time.
+    /// How many it holds.
+    pub(super) rows: i64,
+    /// The newest event time, ...
     newest: Option<i64>,
+    /// ... and that of what came too late.
+    newest_late: Option<i64>,
     /// How many late rows were added since it was read.
     late: usize,
+    /// The file tells it no more: besides rows that were added, one moved or was dropped.
+    is_unwritten: bool,
 }
 
 impl Ledger {
@@ -354,13 +359,14 @@ impl Ledger {
     /// finds its event at a later one.
     pub(super) fn put_in_order(&mut self) -> Result<u64, StoreError> {
         let (late, end) = self.database.write(|transaction| {
+            let mut head = Head::read(transaction)?;
             let late: i64 = transaction.query_row(COUNT_LATE, [], |row| row.get(0))?;
             if late > 0 {
-                transaction.execute(PUT_IN_ORDER, [])?;
-                transaction.execute("UPDATE head SET seq = (SELECT max(seq) FROM event)", [])?;
+                transaction.execute(PUT_IN_ORDER, [head.seq])?;
+                head.seq = transaction.query_row(NEWEST_SEQ, [], |row| row.get(0))?;
+                head.write(transaction)?;
             }
-            let end = transaction.query_row("SELECT seq FROM head", [], |row| row.get(0))?;
-            Ok((late, end))
+            Ok((late, head.seq))
         })?;
         self.end = end;
         Ok(count_of(late))
@@ -375,12 +381,14 @@ impl Ledger {
     ) -> Result<usize, StoreError> {
         let before = micros(before);
         self.database.write(|transaction| {
+            let mut head = Head::read(transaction)?;
             let old = (before, row_of(until), limit_of(limit));
             let dropped = transaction.prepare_cached(FORGET)?.execute(old)?;
             if dropped > 0 {
-                let sql = "UPDATE head SET rows = rows - ?1, \
-                           held_from = max(ifnull(held_from, ?2), ?2)";
-                transaction.prepare_cached(sql)?.execute((limit_of(dropped), before))?;
+                head.rows -= limit_of(dropped);
+                head.write(transaction)?;
+                let sql = "UPDATE head SET held_from = max(ifnull(held_from, ?1), ?1)";
+                transaction.prepare_cached(sql)?.execute([before])?;
             }
             Ok(dropped)
         })
@@ -403,7 +411,9 @@ impl Ledger {
             written.push(Written { appended, places });
         }
         drop(insert);
-        head.write(&transaction)?;
+        if head.is_unwritten {
+            head.write(&transaction)?;
+        }
         transaction.commit()?;
         self.end = head.seq;
         Ok(written)
@@ -415,21 +425,23 @@ impl Ledger {
 const INSERT: &str = "\
     INSERT INTO event (seq, at, id, late, body, valid_until, at_assumed) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-    ON CONFLICT (at, id) DO UPDATE SET seq = excluded.seq, first_seq = ifnull(first_seq, seq), \
+    ON CONFLICT (late, at, id) DO UPDATE SET seq = excluded.seq, first_seq = ifnull(first_seq, seq), \
     body = excluded.body, valid_until = excluded.valid_until \
     WHERE (ifnull(excluded.valid_until, 9223372036854775807), excluded.body) \
     > (ifnull(valid_until, 9223372036854775807), body)";
 
 const FORGET: &str = "\
     DELETE FROM event WHERE seq IN (SELECT seq FROM event INDEXED BY event_order \
-    WHERE at < ?1 AND seq <= ?2 ORDER BY at LIMIT ?3)";
+    WHERE late IN (0, 1) AND at < ?1 AND seq <= ?2 ORDER BY late, at LIMIT ?3)";
 
-const COUNT_LATE: &str = "SELECT count(*) FROM event WHERE late";
+const COUNT_LATE: &str = "SELECT count(*) FROM event WHERE late = 1";
+
+const NEWEST_SEQ: &str = "SELECT max(seq) FROM event";
 
 const PUT_IN_ORDER: &str = "\
     WITH moved AS (SELECT seq AS was, \
-    (SELECT seq FROM head) + row_number() OVER (ORDER BY at, id) AS now \
-    FROM event WHERE at >= (SELECT min(at) FROM event WHERE late)) \
+    ?1 + row_number() OVER (ORDER BY at, id) AS now \
+    FROM event WHERE at >= (SELECT min(at) FROM event WHERE late = 1)) \
     UPDATE event SET seq = moved.now, first_seq = NULL, late = 0 FROM moved WHERE seq = moved.was";
 
 /// Whether the log has the row from a short time before; only for those whose time is assumed.
@@ -440,18 +452,45 @@ fn was_tried_before(row: &Row, connection: &Connection) -> rusqlite::Result<bool
     connection.prepare_cached(sql)?.query_row((row.id.0, since, row.at), |row| row.get(0))
 }
 
+/// Whether the log has the row among those that came too late, or among the others.
+fn is_there(row: &Row, late: bool, connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM event INDEXED BY event_order \
+               WHERE late = ?1 AND at = ?2 AND id = ?3)";
+    connection.prepare_cached(sql)?.query_row((late, row.at, row.id.0), |row| row.get(0))
+}
+
 impl Head {
-    fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT seq, rows, (SELECT max(at) FROM event) FROM head";
+    /// Where the log ends: what was written of that, and what was added since.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT seq, rows, (SELECT max(seq) FROM event), \
+                   (SELECT max(at) FROM event INDEXED BY event_order WHERE late = 0), \
+                   (SELECT max(at) FROM event INDEXED BY event_order WHERE late = 1) FROM head";
         connection.prepare_cached(sql)?.query_row([], |row| {
-            Ok(Self { seq: row.get(0)?, rows: row.get(1)?, newest: row.get(2)?, late: 0 })
+            let (written, rows): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let seq = written.max(row.get::<_, Option<i64>>(2)?.unwrap_or_default());
+            let (on_time, newest_late): (Option<i64>, _) = (row.get(3)?, row.get(4)?);
+            Ok(Self {
+                seq,
+                rows: rows + (seq - written),
+                newest: on_time.max(newest_late),
+                newest_late,
+                late: 0,
+                is_unwritten: false,
+            })
         })
     }
 
     fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        // Where it is already so, as after duplicates alone, there is nothing to sync.
-        let sql = "UPDATE head SET seq = ?1, rows = ?2 WHERE seq <> ?1";
+        let sql = "UPDATE head SET seq = ?1, rows = ?2";
         connection.prepare_cached(sql)?.execute((self.seq, self.rows)).map(drop)
+    }
+
+    /// Whether a row comes too late. One that the log has already came when it came first.
+    fn is_late(&self, row: &Row, horizon: i64, connection: &Connection) -> rusqlite::Result<bool> {
+        let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
+        // What comes in time is mostly newer than all that came late: then nothing is asked.
+        let may_be_there = late || self.newest_late.is_some_and(|newest| row.at <= newest);
+        Ok(late != (may_be_there && is_there(row, !late, connection)?))
     }
 
     /// Adds a row at the end, unless the log has one that tells as much.
@@ -465,7 +504,7 @@ impl Head {
         if row.at_assumed && was_tried_before(row, connection)? {
             return Ok(Place::Known);
         }
-        let late = self.newest.is_some_and(|newest| row.at < newest.saturating_sub(horizon));
+        let late = self.is_late(row, horizon, connection)?;
         let seq = self.seq + 1;
         let Row { at, id, valid_until, at_assumed, .. } = row;
         let written = insert.execute((seq, at, id.0, late, body, valid_until, at_assumed))?;
@@ -478,7 +517,9 @@ impl Head {
             seq,
             rows: self.rows + i64::from(is_inserted),
             newest: self.newest.max(Some(row.at)),
+            newest_late: self.newest_late.max(late.then_some(row.at)),
             late: self.late + usize::from(late),
+            is_unwritten: self.is_unwritten || !is_inserted,
         };
         Ok(if is_inserted { Place::New { seq, late } } else { Place::Moved })
     }

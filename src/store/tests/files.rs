@@ -97,7 +97,7 @@ fn a_newer_schema_is_refused_with_both_versions() {
         shell(dir.path(), file).pragma_update(None, "user_version", 99).unwrap();
     }
     let says = |newest| format!("its schema is version 99, this one knows versions up to {newest}");
-    assert_refused(&refusal(dir.path()), "log.db", &says(5));
+    assert_refused(&refusal(dir.path()), "log.db", &says(6));
     assert_refused(&state_refusal(dir.path()), "state.db", &says(9));
     assert_refused(&records_refusal(dir.path()), "records.db", &says(3));
 }

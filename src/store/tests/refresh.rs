@@ -77,7 +77,8 @@ fn a_log_of_the_first_schema_is_read_on_and_what_it_holds_needs_no_refresh() {
     drop(log);
     shell(dir.path(), "log.db")
         .execute_batch(
-            "DROP INDEX event_change; DROP INDEX event_on_time; DROP INDEX event_assumed; \
+            "DROP INDEX event_change; DROP INDEX event_assumed; DROP INDEX event_order; \
+             CREATE UNIQUE INDEX event_order ON event (at, id); \
              ALTER TABLE event DROP COLUMN at_assumed; \
              ALTER TABLE event DROP COLUMN first_seq; ALTER TABLE event DROP COLUMN valid_until; \
              ALTER TABLE head DROP COLUMN held_from; \
