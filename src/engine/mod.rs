@@ -62,6 +62,20 @@ fn past(log: &dyn Log, model: &Model, newest: Time, until: Seq) -> Result<Past, 
     Ok(past)
 }
 
+/// Rests, but no longer once a whole batch waits after `position`. Then waits for an event, where nothing
+/// else is left to do.
+async fn until_more(tail: &mut watch::Receiver<Seq>, position: Seq, left: Left, rest: Duration) {
+    let rest = if left == Left::Old { rest.max(DROP_PAUSE) } else { rest };
+    let is_batch = |end: &Seq| {
+        usize::try_from(end.0.saturating_sub(position.0)).is_ok_and(|waiting| waiting >= BATCH_MAX)
+    };
+    // Errors say that the log is gone: nothing more will come.
+    drop(tokio::time::timeout(rest, tail.wait_for(is_batch)).await);
+    if left != Left::Old {
+        drop(tail.wait_for(|end| *end > position).await);
+    }
+}
+
 /// The one that assesses.
 #[derive(Debug)]
 pub struct Engine {
@@ -172,22 +186,8 @@ impl Engine {
                 Ok(Left::Events) => {}
                 Ok(left) => {
                     let rest = rest_after(took, gathered);
-                    let position = self.position;
-                    let more = async {
-                        if left == Left::Old {
-                            tokio::time::sleep(rest.max(DROP_PAUSE)).await;
-                            return;
-                        }
-                        let waiting = |end: &Seq| end.0.saturating_sub(position.0);
-                        let is_batch =
-                            |waiting| usize::try_from(waiting).is_ok_and(|n| n >= BATCH_MAX);
-                        let enough = tail.wait_for(|end| is_batch(waiting(end)));
-                        drop(tokio::time::timeout(rest, enough).await);
-                        // An error says that the log is gone: nothing more will come.
-                        drop(tail.wait_for(|end| *end > position).await);
-                    };
                     tokio::select! {
-                        () = more => {}
+                        () = until_more(&mut tail, self.position, left, rest) => {}
                         Ok(()) = models.changed() => {}
                         _ = stop.changed() => {}
                     }
@@ -537,5 +537,42 @@ impl Engine {
         self.position = until;
         self.assessed.send_replace(until);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Longer than any test may take.
+    const LONG: Duration = Duration::from_hours(1);
+    const BATCH: u64 = 1 << 20;
+
+    #[tokio::test]
+    async fn a_whole_batch_ends_the_rest_also_while_old_rows_are_dropped() {
+        for left in [Left::Nothing, Left::Old] {
+            let (log, mut tail) = watch::channel(Seq(7));
+            let more = until_more(&mut tail, Seq(7), left, LONG);
+            let (mut more, few) = (Box::pin(more), Seq(9));
+            log.send_replace(few);
+            assert_eq!(more.as_mut().now_or_never(), None, "{left:?}: these can wait");
+            log.send_replace(Seq(7 + BATCH));
+            more.await;
+        }
+    }
+
+    #[tokio::test]
+    async fn after_the_rest_it_waits_for_an_event_unless_old_rows_are_to_be_dropped() {
+        let (log, mut tail) = watch::channel(Seq(7));
+        let mut other = log.subscribe();
+        let mut more = Box::pin(until_more(&mut tail, Seq(7), Left::Nothing, Duration::ZERO));
+        tokio::select! {
+            () = &mut more => panic!("there is none"),
+            () = until_more(&mut other, Seq(7), Left::Old, Duration::ZERO) => {}
+        }
+        log.send_replace(Seq(8));
+        more.await;
     }
 }
