@@ -14,8 +14,9 @@ use crate::{
     store::{FiringRow, Log, Seen, State, StoreError},
 };
 
-/// So many alerts are held in memory; when there are twice as many, the older half goes.
-const RECENT_MAX: usize = if cfg!(test) { 2 } else { 1 << 16 };
+/// So many alerts are held in memory; when there are twice as many, the older half goes. With a batch
+/// more it is what a table of 2^17 places holds: the next one takes twice the memory.
+const RECENT_MAX: usize = if cfg!(test) { 2 } else { 44 << 10 };
 
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;
