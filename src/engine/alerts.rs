@@ -7,16 +7,21 @@ use std::collections::BTreeMap;
 
 use fnv::FnvBuildHasher;
 
-use super::seen::{Filters, Range};
+use super::{
+    BATCH_MAX,
+    seen::{Filters, Range},
+};
 use crate::{
     correlate::{FamilyRef, Fold, Head, KeyView, Model, Span},
     event::{AlertReport, Event, EventId, Firing, Firings, Time},
     store::{FiringRow, Log, Seen, State, StoreError},
 };
 
-/// So many alerts are held in memory; when there are twice as many, the older half goes. With a batch
-/// more it is what a table of 2^17 places holds: the next one takes twice the memory.
-const RECENT_MAX: usize = if cfg!(test) { 2 } else { 44 << 10 };
+/// So many alerts are held in memory; when there are twice as many, the older half goes. ...
+const RECENT_MAX: usize = if cfg!(test) { 2 } else { (TABLE_MAX - BATCH_MAX) / 2 };
+/// ... With a batch more these are what a table of 2^17 places holds, seven in eight: the next one takes
+/// twice the memory.
+const TABLE_MAX: usize = 7 << 14;
 
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;

@@ -255,10 +255,7 @@ impl Log for SqliteLog {
     }
 
     fn size(&self) -> Result<Size, StoreError> {
-        let rows = self.readers.read(|connection| {
-            let head = Head::read(connection)?;
-            Ok(head.rows)
-        })?;
+        let rows = self.readers.read(|connection| Ok(Head::read(connection)?.rows))?;
         Ok(size_of(self.readers.path(), rows))
     }
 }

@@ -313,7 +313,7 @@ pub(super) struct Head {
     newest_late: Option<i64>,
     /// How many late rows were added since it was read.
     late: usize,
-    /// The file tells it no more: besides rows that were added, one moved or was dropped.
+    /// A row moved since: how many there are is not told by the last number any more.
     is_unwritten: bool,
 }
 
