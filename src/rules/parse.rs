@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use toml::Spanned;
 
-use super::{Matchers, Onset, Rule, RuleSet};
+use super::{Matchers, Onset, Rule, RuleSet, expression::NOBODYS};
 use crate::{
     document::{Document, Section},
     duration::say_duration,
@@ -179,7 +179,7 @@ fn check_words(document: &Document<'_>, change: &Spanned<Matchers>) {
 /// Alert matchers that hold for an alert of a name that nobody uses and of no other labels hold for
 /// nearly every alert.
 fn check_breadth(document: &Document<'_>, alert: &Spanned<Matchers>) {
-    let nobodys: Labels = [("alertname", "\u{e000}")].into_iter().collect();
+    let nobodys: Labels = [("alertname", NOBODYS)].into_iter().collect();
     if alert.get_ref().matches(&nobodys) {
         document.wrong(
             alert.span(),
