@@ -93,7 +93,7 @@ impl AlertReport {
 
     fn write_fact(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
         json.extend_from_slice(br#"{"type":"alert","labels":"#);
-        self.labels.write(json)?;
+        self.labels.write_and_hash(json)?;
         let times = [
             (r#","starts_at":""#, Some(self.starts_at)),
             (r#","ends_at":""#, self.ends_at),

@@ -3,7 +3,7 @@
 //! Maps in events are sorted and fields have a fixed order, so serialising *is* the canonical form.
 //! At 128 bits, two different facts share an id with a chance of about 1e-19 among ten billion.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -39,6 +39,38 @@ impl EventId {
             *to = from;
         }
         Self(id)
+    }
+}
+
+/// The hash of what it stands beside, once somebody asked for it: no part of that, and with whatever it
+/// knows the same as any other.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known(OnceLock<EventId>);
+
+impl Known {
+    /// The hash, found out if it is not known yet.
+    pub(super) fn or(&self, find_out: impl FnOnce() -> EventId) -> EventId {
+        *self.0.get_or_init(find_out)
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Known {}
+
+impl PartialOrd for Known {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Known {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::{EventId, pairs::Pairs};
+use super::{EventId, ids::Known, pairs::Pairs};
 
 /// The labels that say where, under the one name that rules and answers use for each.
 pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace", "service"];
@@ -19,22 +19,26 @@ pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace
 ///
 /// In JSON and TOML a value is a string, or a list of strings where there are several.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Labels(Pairs);
+pub struct Labels {
+    pairs: Pairs,
+    /// Their hash, for as long as they stay as they are.
+    id: Known,
+}
 
 impl Labels {
     /// Adds one value; empty names and values say nothing and are left out.
     pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
-        self.0.insert(name.as_ref(), value.as_ref());
+        self.altered().insert(name.as_ref(), value.as_ref());
     }
 
     /// Adds values, in whatever order and however many there are, at the cost of one sort.
     pub fn insert_all<V: AsRef<str>>(&mut self, name: &str, values: impl IntoIterator<Item = V>) {
-        self.0.insert_all(name, values);
+        self.altered().insert_all(name, values);
     }
 
     /// The values of a label, in order; none when it is absent.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.of(name).iter().map(|place| self.0.value(place))
+        self.pairs.of(name).iter().map(|place| self.pairs.value(place))
     }
 
     /// The first value of a label.
@@ -44,7 +48,7 @@ impl Labels {
 
     /// Whether the label has any value.
     pub fn has(&self, name: &str) -> bool {
-        !self.0.of(name).is_empty()
+        !self.pairs.of(name).is_empty()
     }
 
     /// Whether the label has this value.
@@ -60,14 +64,14 @@ impl Labels {
 
     /// All names with each of their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter()
+        self.pairs.iter()
     }
 
     /// Each name once, with all its values, in order.
     pub fn by_name(&self) -> impl Iterator<Item = (&str, impl ExactSizeIterator<Item = &str>)> {
-        self.0.by_name().filter_map(|places| {
-            let name = self.0.name(places.first()?);
-            Some((name, places.iter().map(|place| self.0.value(place))))
+        self.pairs.by_name().filter_map(|places| {
+            let name = self.pairs.name(places.first()?);
+            Some((name, places.iter().map(|place| self.pairs.value(place))))
         })
     }
 
@@ -78,7 +82,7 @@ impl Labels {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 
     /// Takes in every value of the other.
@@ -90,7 +94,22 @@ impl Labels {
 
     /// Their hash.
     pub fn id(&self) -> EventId {
-        EventId::of_written(|json| self.write(json))
+        self.id.or(|| EventId::of_written(|json| self.write(json)))
+    }
+
+    /// The pairs, to be altered.
+    fn altered(&mut self) -> &mut Pairs {
+        self.id = Known::default();
+        &mut self.pairs
+    }
+
+    /// Adds their JSON form, and knows their hash from then on: whoever takes in an alert is going to ask
+    /// for it, and to write them again for that was a thirtieth of what an alert costs.
+    pub(super) fn write_and_hash(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        let from = json.len();
+        self.write(json)?;
+        self.id.or(|| EventId::of_bytes(json.get(from..).unwrap_or_default()));
+        Ok(())
     }
 
     /// Adds their JSON form, as `serde_json` has it, to what is there.
@@ -99,10 +118,10 @@ impl Labels {
     /// seen of all of them at once: to look at each byte by itself, twice for each alert, was a
     /// twelfth of what an alert costs.
     pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
-        if !self.0.is_plain() {
+        if !self.pairs.is_plain() {
             return serde_json::to_writer(json, self);
         }
-        json.reserve(self.0.plain_bytes());
+        json.reserve(self.pairs.plain_bytes());
         let mut before = r#"{""#;
         for (name, value) in self.iter() {
             for part in [before, name, r#"":""#, value] {
@@ -116,7 +135,7 @@ impl Labels {
 
     /// Leaves out a label.
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.altered().remove(name);
     }
 }
 
@@ -166,7 +185,7 @@ impl<'de> Visitor<'de> for LabelsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
-        Pairs::read(map).map(Labels)
+        Pairs::read(map).map(|pairs| Labels { pairs, id: Known::default() })
     }
 }
 

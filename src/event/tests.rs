@@ -188,6 +188,20 @@ proptest! {
     }
 
     #[test]
+    fn labels_that_are_altered_have_another_id(labels in label_sets(), alert in alert_reports()) {
+        let mut alert = AlertReport { labels, ..alert };
+        alert.write(&mut b"before it".to_vec()).unwrap();
+        prop_assert_eq!(alert.labels.id(), EventId::of(&alert.labels));
+        let known = alert.labels.clone();
+        alert.labels.insert("another", "one");
+        prop_assert_ne!(&alert.labels, &known);
+        prop_assert_eq!(alert.labels.id(), EventId::of(&alert.labels));
+        alert.labels.remove("another");
+        prop_assert_eq!(&alert.labels, &known);
+        prop_assert_eq!(alert.labels.id(), known.id());
+    }
+
+    #[test]
     fn times_survive_their_written_form(micros_since in 0..4_102_444_800_000_000_i64) {
         let time = time_of_micros(micros_since);
         prop_assert_eq!(parse_time(&show_time(time)), Ok(time));
