@@ -207,30 +207,40 @@ impl Alerts {
         if self.recent.len() < 2 * RECENT_MAX {
             return;
         }
-        let newest = |alert: &Alert| {
-            alert.firings.iter().next_back().map_or(Time::MIN_UTC, |(start, _)| *start)
-        };
-        let mut starts: Vec<_> = self.recent.values().map(newest).collect();
-        let middle = starts.len() / 2;
-        let (_, from, _) = starts.select_nth_unstable(middle);
-        let from = *from;
-        let is_older = |alert: &Alert| alert.firings.iter().any(|(start, _)| *start < from);
-        let older = self.recent.iter().filter(|(_, alert)| is_older(alert));
-        let known = self.recent_from;
-        let times = |alert: &Alert| {
-            let newest = newest(alert);
-            // What began before is known to a filter already.
+        // Each alert's firings lie elsewhere in memory, so they are looked at once.
+        let reach = |(identity, alert): (&EventId, &Alert)| {
             let mut starts = alert.firings.iter().map(|(start, _)| *start);
-            (starts.find(|start| *start >= known).unwrap_or(newest), newest)
+            let oldest = starts.next().unwrap_or(Time::MIN_UTC);
+            (starts.next_back().unwrap_or(oldest), oldest, *identity)
         };
-        let mut older: Vec<_> = older.map(|(identity, alert)| (*identity, times(alert))).collect();
+        let mut reaches: Vec<_> = self.recent.iter().map(reach).collect();
+        let middle = reaches.len() / 2;
+        let (_, &mut (from, ..), _) = reaches.select_nth_unstable(middle);
+        reaches.retain(|(_, oldest, _)| *oldest < from);
         // Which filter holds what is not to depend on how a table is laid out.
-        older.sort_unstable();
-        for (identity, times) in older {
-            self.seen.insert(&identity, times);
+        reaches.sort_unstable_by_key(|(.., identity)| *identity);
+        for (newest, oldest, identity) in reaches {
+            self.seen
+                .insert(&identity, (self.unfiltered(&identity, oldest).unwrap_or(newest), newest));
+            if newest < from {
+                self.recent.remove(&identity);
+            }
         }
-        self.recent.retain(|_, alert| newest(alert) >= from);
         self.recent_from = self.recent_from.max(from);
+    }
+}
+
+impl Alerts {
+    /// When the first firing of an alert began of those that no filter knows yet; `oldest` is its first
+    /// of all.
+    fn unfiltered(&self, identity: &EventId, oldest: Time) -> Option<Time> {
+        // What began before is known to a filter already.
+        let known = self.recent_from;
+        if oldest >= known {
+            return Some(oldest);
+        }
+        let mut starts = self.recent.get(identity)?.firings.iter().map(|(start, _)| *start);
+        starts.find(|start| *start >= known)
     }
 }
 

@@ -438,15 +438,10 @@ impl Engine {
     /// How many events from the first on may be taken in at once: the window stands still after the
     /// first. What is read at once may be of many days, and each is to be judged in its own window.
     fn steady(&self, slice: &[Logged]) -> usize {
-        let (mut newest, mut first) = (self.newest, None);
-        let moves = |logged: &Logged| {
-            if !logged.late {
-                newest = newest.max(Some(logged.event.time()));
-            }
-            let stand = self.stand(newest);
-            *first.get_or_insert(stand) != stand
-        };
-        slice.iter().position(moves).unwrap_or(slice.len())
+        let after = |n| self.stand(self.newest_with(slice.get(..n).unwrap_or(slice)));
+        let (first, all) = (after(1), slice.len());
+        // It only moves on, so mostly this is all that must be asked.
+        if after(all) == first { all } else { (1..all).take_while(|n| after(*n) == first).count() }
     }
 
     fn move_on(&mut self, slice: &[Logged]) -> Result<(), StoreError> {
