@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use fnv::FnvBuildHasher;
+use indexmap::IndexMap;
 
 use super::{
     BATCH_MAX,
@@ -37,11 +38,9 @@ struct Alert {
     unwritten: bool,
 }
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "a storm asks it for each alert; wherever it is gone through, order decides nothing"
-)]
-type Recent = std::collections::HashMap<EventId, Alert, FnvBuildHasher>;
+/// The alerts in memory, in the order in which they came: what is looked at one after the other lies side
+/// by side, and what is looked for is found in a small table.
+type Recent = IndexMap<EventId, Alert, FnvBuildHasher>;
 
 /// All alerts.
 #[derive(Debug, Default)]
@@ -207,44 +206,29 @@ impl Alerts {
         if self.recent.len() < 2 * RECENT_MAX {
             return;
         }
-        // Each alert's firings lie elsewhere in memory, so they are looked at once.
-        let reach = |(identity, alert): (&EventId, &Alert)| {
+        let mut starts: Vec<_> = self.recent.values().map(Alert::newest).collect();
+        let middle = starts.len() / 2;
+        let (_, &mut from, _) = starts.select_nth_unstable(middle);
+        for (identity, alert) in &self.recent {
             let mut starts = alert.firings.iter().map(|(start, _)| *start);
-            let oldest = starts.next().unwrap_or(Time::MIN_UTC);
-            (starts.next_back().unwrap_or(oldest), oldest, *identity)
-        };
-        let mut reaches: Vec<_> = self.recent.iter().map(reach).collect();
-        let middle = reaches.len() / 2;
-        let (_, &mut (from, ..), _) = reaches.select_nth_unstable(middle);
-        reaches.retain(|(_, oldest, _)| *oldest < from);
-        // Which filter holds what is not to depend on how a table is laid out.
-        reaches.sort_unstable_by_key(|(.., identity)| *identity);
-        for (newest, oldest, identity) in reaches {
-            self.seen
-                .insert(&identity, (self.unfiltered(&identity, oldest).unwrap_or(newest), newest));
-            if newest < from {
-                self.recent.remove(&identity);
+            if starts.clone().next().is_some_and(|oldest| oldest < from) {
+                let newest = alert.newest();
+                // What began before is known to a filter already.
+                let first = starts.find(|start| *start >= self.recent_from).unwrap_or(newest);
+                self.seen.insert(identity, (first, newest));
             }
         }
+        self.recent.retain(|_, alert| alert.newest() >= from);
         self.recent_from = self.recent_from.max(from);
     }
 }
 
-impl Alerts {
-    /// When the first firing of an alert began of those that no filter knows yet; `oldest` is its first
-    /// of all.
-    fn unfiltered(&self, identity: &EventId, oldest: Time) -> Option<Time> {
-        // What began before is known to a filter already.
-        let known = self.recent_from;
-        if oldest >= known {
-            return Some(oldest);
-        }
-        let mut starts = self.recent.get(identity)?.firings.iter().map(|(start, _)| *start);
-        starts.find(|start| *start >= known)
-    }
-}
-
 impl Alert {
+    /// When its last firing began.
+    fn newest(&self) -> Time {
+        self.firings.iter().next_back().map_or(Time::MIN_UTC, |(start, _)| *start)
+    }
+
     fn rows(&self, identity: EventId) -> impl Iterator<Item = FiringRow> {
         let mut stretches = self.firings.stretches().peekable();
         self.firings.iter().map(move |(starts_at, firing)| {

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{EventId, Labels, Mapping, Scope, Time, micros, show_time, time_of_micros};
 
@@ -231,8 +232,10 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
 
 /// All that was reported of one alert, by start. Merging is a join: in any order, any number of
 /// times.
+///
+/// Most alerts fire once, and very many are held: that one stands here, and not elsewhere in memory.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Firings(Vec<(Time, Firing)>);
+pub struct Firings(SmallVec<[(Time, Firing); 1]>);
 
 impl Firings {
     /// Takes in one report, whose content id is `id`; whether it tells anything new.
@@ -256,10 +259,6 @@ impl Firings {
             held.join(&new);
             return *held != before;
         }
-        if self.0.is_empty() {
-            // Most alerts fire once, and very many are held.
-            self.0.reserve_exact(1);
-        }
         self.0.insert(place, (starts_at, new));
         true
     }
@@ -270,7 +269,7 @@ impl Firings {
     }
 
     /// Each firing with its start.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(Time, Firing)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(Time, Firing)> + Clone {
         self.0.iter()
     }
 
