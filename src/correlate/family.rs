@@ -197,11 +197,6 @@ impl Family {
         family_id(FamilyRef::of(&self.key), self.starts_at)
     }
 
-    /// Its turn in the order of all.
-    pub(super) fn turn(&self) -> (Time, &FamilyKey) {
-        (self.starts_at, &self.key)
-    }
-
     /// When the symptom can really have begun.
     pub(super) fn onset(&self) -> Interval {
         Interval { from: self.onset_from, to: self.onset_to }

@@ -236,7 +236,8 @@ impl Fold {
                 None => drop(self.holders.remove(&slot)),
             }
         }
-        news.families.sort_by(|one, other| one.family.turn().cmp(&other.family.turn()));
+        // As they are kept.
+        news.families.sort_unstable_by_key(|one| (one.family.starts_at, one.key));
         news.families_gone = self.families.take_gone();
         news.changes = self
             .changes
