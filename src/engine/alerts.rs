@@ -18,11 +18,11 @@ use crate::{
     store::{FiringRow, Log, Seen, State, StoreError},
 };
 
-/// So many alerts are held in memory; when there are twice as many, the older half goes. ...
-const RECENT_MAX: usize = if cfg!(test) { 2 } else { (TABLE_MAX - BATCH_MAX) / 2 };
-/// ... With a batch more these are what a table of 2^17 places holds, seven in eight: the next one takes
-/// twice the memory.
-const TABLE_MAX: usize = 7 << 14;
+/// So many alerts are held in memory; when there are twice as many, the older half goes.
+const RECENT_MAX: usize = if cfg!(test) { 2 } else { 32 << 10 };
+/// There is room for that and a batch from the beginning, of which memory is taken only as it is used: what
+/// grows is copied, and for a while there twice.
+const ROOM: usize = 2 * RECENT_MAX + BATCH_MAX;
 
 /// All of a family's firings.
 const ALL: usize = usize::MAX >> 1;
@@ -68,7 +68,8 @@ impl Alerts {
     /// The alerts that the state holds.
     pub(super) fn read(state: &dyn State, recent_from: Time) -> Result<Self, StoreError> {
         let seen = Filters::new(state.seen()?);
-        let mut alerts = Self { recent_from, seen, ..Self::default() };
+        let recent = Recent::with_capacity_and_hasher(ROOM, FnvBuildHasher::default());
+        let mut alerts = Self { recent, recent_from, seen, ..Self::default() };
         state.firings_since(recent_from, &mut |row| alerts.hold(&row))?;
         for (identity, alert) in &mut alerts.recent {
             alert.older = alerts.seen.when(identity);
