@@ -45,30 +45,30 @@ impl EventId {
 /// The hash of what it stands beside, once somebody asked for it: no part of that, and with whatever it
 /// knows the same as any other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known(OnceLock<EventId>);
+pub(super) struct KnownId(OnceLock<EventId>);
 
-impl Known {
+impl KnownId {
     /// The hash, found out if it is not known yet.
     pub(super) fn or(&self, find_out: impl FnOnce() -> EventId) -> EventId {
         *self.0.get_or_init(find_out)
     }
 }
 
-impl PartialEq for Known {
+impl PartialEq for KnownId {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Known {}
+impl Eq for KnownId {}
 
-impl PartialOrd for Known {
+impl PartialOrd for KnownId {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Known {
+impl Ord for KnownId {
     fn cmp(&self, _: &Self) -> Ordering {
         Ordering::Equal
     }

@@ -10,7 +10,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::{EventId, ids::Known, pairs::Pairs};
+use super::{EventId, ids::KnownId, pairs::Pairs};
 
 /// The labels that say where, under the one name that rules and answers use for each.
 pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace", "service"];
@@ -22,7 +22,7 @@ pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace
 pub struct Labels {
     pairs: Pairs,
     /// Their hash, for as long as they stay as they are.
-    id: Known,
+    id: KnownId,
 }
 
 impl Labels {
@@ -99,7 +99,7 @@ impl Labels {
 
     /// The pairs, to be altered.
     fn altered(&mut self) -> &mut Pairs {
-        self.id = Known::default();
+        self.id = KnownId::default();
         &mut self.pairs
     }
 
@@ -185,7 +185,7 @@ impl<'de> Visitor<'de> for LabelsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
-        Pairs::read(map).map(|pairs| Labels { pairs, id: Known::default() })
+        Pairs::read(map).map(|pairs| Labels { pairs, id: KnownId::default() })
     }
 }
 
