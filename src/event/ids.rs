@@ -3,7 +3,7 @@
 //! Maps in events are sorted and fields have a fixed order, so serialising *is* the canonical form.
 //! At 128 bits, two different facts share an id with a chance of about 1e-19 among ten billion.
 
-use std::{cmp::Ordering, fmt, sync::OnceLock};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -39,38 +39,6 @@ impl EventId {
             *to = from;
         }
         Self(id)
-    }
-}
-
-/// The hash of what it stands beside, once somebody asked for it: no part of that, and with whatever it
-/// knows the same as any other.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KnownId(OnceLock<EventId>);
-
-impl KnownId {
-    /// The hash, found out if it is not known yet.
-    pub(super) fn or(&self, find_out: impl FnOnce() -> EventId) -> EventId {
-        *self.0.get_or_init(find_out)
-    }
-}
-
-impl PartialEq for KnownId {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for KnownId {}
-
-impl PartialOrd for KnownId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for KnownId {
-    fn cmp(&self, _: &Self) -> Ordering {
-        Ordering::Equal
     }
 }
 

@@ -1,8 +1,10 @@
 //! Labels that may have several values, and the scope that they say.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::OnceLock,
 };
 
 use serde::{
@@ -10,7 +12,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::{EventId, ids::KnownId, pairs::Pairs};
+use super::{EventId, pairs::Pairs};
 
 /// The labels that say where, under the one name that rules and answers use for each.
 pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace", "service"];
@@ -18,11 +20,31 @@ pub const CANONICAL: [&str; 5] = ["environment", "cluster", "region", "namespace
 /// Label names with one or more values each; no empty names or values.
 ///
 /// In JSON and TOML a value is a string, or a list of strings where there are several.
-#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Default)]
 pub struct Labels {
     pairs: Pairs,
-    /// Their hash, for as long as they stay as they are.
-    id: KnownId,
+    /// Their hash, once it was asked for and as long as they stay as they are: no part of what they say.
+    id: OnceLock<EventId>,
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs == other.pairs
+    }
+}
+
+impl Eq for Labels {}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.pairs.cmp(&other.pairs)
+    }
 }
 
 impl Labels {
@@ -94,21 +116,21 @@ impl Labels {
 
     /// Their hash.
     pub fn id(&self) -> EventId {
-        self.id.or(|| EventId::of_written(|json| self.write(json)))
+        *self.id.get_or_init(|| EventId::of_written(|json| self.write(json)))
     }
 
     /// The pairs, to be altered.
     fn altered(&mut self) -> &mut Pairs {
-        self.id = KnownId::default();
+        self.id = OnceLock::new();
         &mut self.pairs
     }
 
-    /// Adds their JSON form, and knows their hash from then on: whoever takes in an alert is going to ask
-    /// for it, and to write them again for that was a thirtieth of what an alert costs.
+    /// Adds their JSON form, and knows their hash from then on: the engine asks for it, and to
+    /// write them again for that was a sixteenth of a storm's processor time, on the thread that it waits for.
     pub(super) fn write_and_hash(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
         let from = json.len();
         self.write(json)?;
-        self.id.or(|| EventId::of_bytes(json.get(from..).unwrap_or_default()));
+        self.id.get_or_init(|| EventId::of_bytes(json.get(from..).unwrap_or_default()));
         Ok(())
     }
 
@@ -117,7 +139,7 @@ impl Labels {
     /// Most labels have one value each, and hold nothing that JSON says in another way, which is quickly
     /// seen of all of them at once: to look at each byte by itself, twice for each alert, was a
     /// twelfth of what an alert costs.
-    pub(super) fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
+    fn write(&self, json: &mut Vec<u8>) -> serde_json::Result<()> {
         if !self.pairs.is_plain() {
             return serde_json::to_writer(json, self);
         }
@@ -185,7 +207,7 @@ impl<'de> Visitor<'de> for LabelsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
-        Pairs::read(map).map(|pairs| Labels { pairs, id: KnownId::default() })
+        Pairs::read(map).map(|pairs| Labels { pairs, id: OnceLock::new() })
     }
 }
 
