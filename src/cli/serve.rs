@@ -74,12 +74,18 @@ pub(super) fn start_log(level: &str, format: Format) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!(error)).context("cannot start the log")
 }
 
+/// After so many tasks a worker looks at the sockets, at the latest. tokio's own 61 is about as many as
+/// there are senders at a time: they all came, waited and were answered together, and the cores took
+/// turns in being idle.
+const SOCKETS_AFTER: u32 = 32;
+
 /// Runs a daemon on all cores.
 pub(super) fn run_daemon(
     daemon: impl Future<Output = anyhow::Result<Outcome>>,
 ) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(SOCKETS_AFTER)
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(daemon)
