@@ -27,7 +27,7 @@ use crate::{
     correlate::{FamilyRef, Fold, Incident, Model, News, Past},
     event::{Event, Time},
     metrics::Metrics,
-    store::{Log, Logged, Position, Records, Seq, State, StateBatch, StoreError},
+    store::{Log, Logged, Position, Records, Seq, State, StateBatch, StoreError, giving_way},
 };
 use alerts::{Alerts, Kept};
 use pace::rest_after;
@@ -455,7 +455,7 @@ impl Engine {
         self.newest = self.newest_with(slice);
         let (state, log) = (Arc::clone(&self.state), Arc::clone(&self.log));
         let kept = Kept { log: log.as_ref(), state: state.as_ref(), from: self.window_from() };
-        for Logged { id, event, late, .. } in slice {
+        for Logged { id, event, late, .. } in giving_way(slice) {
             match event {
                 Event::Note(note) => taken.notes.push((*id, note.clone())),
                 Event::Feedback(said) => {

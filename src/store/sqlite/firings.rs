@@ -12,7 +12,7 @@ use super::{Failure, limit_of};
 use crate::{
     correlate::{FamilyRef, IncidentId},
     event::{EpisodeId, EventId, Firing, IDENTITY_BYTES, Outlook, Time, micros, time_of_micros},
-    store::{FiringRow, Page, Paged, paging::EXAMINED_MAX},
+    store::{FiringRow, Page, Paged, giving_way, paging::EXAMINED_MAX},
 };
 
 /// The next segment begins when the last has so many firings: a megabyte of the index. With less there
@@ -36,7 +36,7 @@ pub(super) fn put(connection: &Connection, rows: &[FiringRow]) -> Result<(), Fai
                episode_ends_at = excluded.episode_ends_at, \
                episode_expected = excluded.episode_expected, pending_at = excluded.pending_at";
     let mut upsert = connection.prepare_cached(sql)?;
-    for FiringRow { identity, family, starts_at, firing, episode } in rows {
+    for FiringRow { identity, family, starts_at, firing, episode } in giving_way(rows) {
         let segment = of(micros(*starts_at)).map_or(0, |segment| segment.number);
         *written.entry(segment).or_default() += 1;
         let episode_outlook = episode.unwrap_or(Outlook::Fires);
